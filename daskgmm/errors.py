@@ -1,0 +1,111 @@
+"""Every exception of the package, each with its cause and its remedy.
+
+The classes also derive from the built-in exception that callers already catch: bad rows are a ``ValueError``, a store
+that is not there is a ``FileNotFoundError``. Messages say what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ChunkReadError",
+    "ClusterError",
+    "DaskGMMError",
+    "DegenerateMixtureError",
+    "InputDataError",
+    "InputTypeError",
+    "MissingChunksError",
+    "ModelFormatError",
+    "OutputExistsError",
+    "ParameterError",
+    "QualityGateError",
+    "RowError",
+    "StorageError",
+    "StoreNotFoundError",
+]
+
+
+class DaskGMMError(Exception):
+    """What all exceptions of the package have in common."""
+
+
+class InputDataError(DaskGMMError, ValueError):
+    """The data cannot be fitted or scored: mend the rows, their number or their shape."""
+
+
+class InputTypeError(InputDataError, TypeError):
+    """The data are of a kind that has no density here: convert them to a dense real array."""
+
+
+class RowError(InputDataError):
+    """One row cannot be used: repair it, drop it, or give it weight 0.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong with the row and what to do, as a sentence that follows the row's place.
+    block : int
+        Index of the block that holds the row.
+    row : int
+        Index of the row within the block, or within the data when `block_start` is known.
+    block_start : int or None
+        Index in the data of the block's first row; None until it is known.
+    """
+
+    def __init__(self, problem: str, block: int, row: int, block_start: int | None = None) -> None:
+        self.problem = problem
+        self.block = block
+        self.row = row
+        self.block_start = block_start
+        if block_start is None:
+            place = f"row {row} of block {block}"
+        else:
+            place = f"row {block_start + row} (row {row} of block {block})"
+        super().__init__(f"{place}: {problem}")
+
+    def __reduce__(self) -> tuple[type[RowError], tuple[str, int, int, int | None]]:
+        # Exceptions travel from workers; the default would rebuild them from the message alone.
+        return type(self), (self.problem, self.block, self.row, self.block_start)
+
+    def located(self, *, block: int, block_start: int | None) -> RowError:
+        """Return the same error with the place of its block in the data."""
+        return type(self)(self.problem, block, self.row, block_start)
+
+
+class ParameterError(DaskGMMError, ValueError):
+    """A setting or a starting parameter is out of range or of the wrong shape: correct the argument named."""
+
+
+class DegenerateMixtureError(DaskGMMError, ValueError):
+    """A covariance is not positive definite: use fewer components, a larger reg_covar, or scaled features."""
+
+
+class StorageError(DaskGMMError, OSError):
+    """Something on disk or in an object store could not be used."""
+
+
+class StoreNotFoundError(StorageError, FileNotFoundError):
+    """There is no such store, group or component: check the path and the component's name."""
+
+
+class MissingChunksError(StorageError):
+    """Chunks were never written: complete the store, or accept them as the fill value."""
+
+
+class ChunkReadError(StorageError):
+    """A chunk that exists could not be read or decoded: restore it from its source."""
+
+
+class OutputExistsError(StorageError, FileExistsError):
+    """The output is already there: choose another name or remove it."""
+
+
+class ModelFormatError(DaskGMMError, ValueError):
+    """A file is not a valid model of this package: it was truncated, changed, or written by something else."""
+
+
+class ClusterError(DaskGMMError, RuntimeError):
+    """The cluster could not be reached or could not finish the work: worth a retry."""
+
+
+class QualityGateError(DaskGMMError, RuntimeError):
+    """A result is valid but not as good as was asked for."""
