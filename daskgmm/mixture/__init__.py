@@ -1,0 +1,1 @@
+"""The mathematics of Gaussian mixtures: NumPy and SciPy only, no Dask, no files, no logging."""

@@ -1,0 +1,75 @@
+"""Each component has its own variance for each feature."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.mixture.covariance.structure import SPLIT_SHIFT, SPLIT_SHRINK, CovarianceStructure, Floats, Random
+
+__all__ = ["DiagonalCovariance"]
+
+
+class DiagonalCovariance(CovarianceStructure):
+    """Covariances of shape (n_components, n_features)."""
+
+    name = "diag"
+    has_matrices = False
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
+        sound: NDArray[np.bool_] = np.all(np.isfinite(covariances) & (covariances > 0), axis=1)
+        return sound
+
+    def variances(self, covariances: Floats) -> Floats:
+        return covariances
+
+    def precisions_cholesky(self, covariances: Floats) -> Floats:
+        return 1.0 / np.sqrt(covariances)
+
+    def factor_precisions(self, precisions: Floats) -> Floats:
+        if not (precisions > 0).all():
+            raise np.linalg.LinAlgError("a precision is not positive")
+        return np.sqrt(precisions)
+
+    def precisions(self, precisions_cholesky: Floats) -> Floats:
+        return precisions_cholesky * precisions_cholesky
+
+    def covariances(self, precisions_cholesky: Floats) -> Floats:
+        return 1.0 / (precisions_cholesky * precisions_cholesky)
+
+    def log_determinants(self, precisions_cholesky: Floats, n_features: int) -> Floats:
+        log_determinants: Floats = np.log(precisions_cholesky).sum(axis=1)
+        return log_determinants
+
+    def whiten(self, centred: Floats, precisions_cholesky: Floats, *, out: Floats) -> Floats:
+        return np.multiply(centred, precisions_cholesky[:, :, None], out=out)
+
+    def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
+        moments: Floats = np.einsum("kdn,kdn->kd", weighted, centred)
+        return moments
+
+    def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
+        return second + 2 * first * shift + counts[:, None] * shift * shift
+
+    def estimate(self, second: Floats, first: Floats, counts: Floats, reg_covar: float) -> Floats:
+        step = first / counts[:, None]
+        return second / counts[:, None] - step * step + reg_covar
+
+    def split(self, covariances: Floats, source: int, target: int, n_features: int) -> tuple[Floats, Floats]:
+        longest = int(np.argmax(covariances[source]))
+        offset = np.zeros(n_features)
+        offset[longest] = SPLIT_SHIFT * np.sqrt(covariances[source, longest])
+        halves = covariances.copy()
+        halves[source, longest] *= 1 - SPLIT_SHRINK
+        halves[target] = halves[source]
+        return halves, offset
+
+    def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
+        rows: Floats = mean + random_state.standard_normal((n_rows, len(mean))) * np.sqrt(covariances[component])
+        return rows

@@ -1,0 +1,80 @@
+"""Each component has its own covariance matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.mixture.covariance.matrix import (
+    cholesky_exists,
+    factor_from_covariance,
+    factor_from_precision,
+    half_axis,
+    inverse_gram,
+)
+from daskgmm.mixture.covariance.structure import SPLIT_SHIFT, SPLIT_SHRINK, CovarianceStructure, Floats, Random
+
+__all__ = ["FullCovariance"]
+
+
+class FullCovariance(CovarianceStructure):
+    """Covariances of shape (n_components, n_features, n_features)."""
+
+    name = "full"
+    has_matrices = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
+        return np.array([cholesky_exists(covariance) for covariance in covariances])
+
+    def variances(self, covariances: Floats) -> Floats:
+        return np.diagonal(covariances, axis1=1, axis2=2)
+
+    def precisions_cholesky(self, covariances: Floats) -> Floats:
+        return np.stack([factor_from_covariance(covariance) for covariance in covariances])
+
+    def factor_precisions(self, precisions: Floats) -> Floats:
+        return np.stack([factor_from_precision(precision) for precision in precisions])
+
+    def precisions(self, precisions_cholesky: Floats) -> Floats:
+        return precisions_cholesky @ precisions_cholesky.transpose(0, 2, 1)
+
+    def covariances(self, precisions_cholesky: Floats) -> Floats:
+        return np.stack([inverse_gram(factor) for factor in precisions_cholesky])
+
+    def log_determinants(self, precisions_cholesky: Floats, n_features: int) -> Floats:
+        diagonals = np.diagonal(precisions_cholesky, axis1=1, axis2=2)
+        log_determinants: Floats = np.log(diagonals).sum(axis=1)
+        return log_determinants
+
+    def whiten(self, centred: Floats, precisions_cholesky: Floats, *, out: Floats) -> Floats:
+        return np.matmul(precisions_cholesky.transpose(0, 2, 1), centred, out=out)
+
+    def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
+        return weighted @ centred.transpose(0, 2, 1)
+
+    def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
+        cross = first[:, :, None] * shift[:, None, :]
+        square = counts[:, None, None] * shift[:, :, None] * shift[:, None, :]
+        return second + cross + cross.transpose(0, 2, 1) + square
+
+    def estimate(self, second: Floats, first: Floats, counts: Floats, reg_covar: float) -> Floats:
+        step = first / counts[:, None]
+        covariances = second / counts[:, None, None] - step[:, :, None] * step[:, None, :]
+        # Rounding in the matrix products leaves the two triangles apart by some ulp; factors are taken from one.
+        covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
+        return covariances + reg_covar * np.eye(first.shape[1])
+
+    def split(self, covariances: Floats, source: int, target: int, n_features: int) -> tuple[Floats, Floats]:
+        axis = half_axis(covariances[source])
+        halves = covariances.copy()
+        halves[[source, target]] = covariances[source] - SPLIT_SHRINK * np.outer(axis, axis)
+        return halves, SPLIT_SHIFT * axis
+
+    def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
+        return random_state.multivariate_normal(mean, covariances[component], n_rows)

@@ -1,0 +1,75 @@
+"""All components share one covariance matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.mixture.covariance.matrix import (
+    cholesky_exists,
+    factor_from_covariance,
+    factor_from_precision,
+    half_axis,
+    inverse_gram,
+)
+from daskgmm.mixture.covariance.structure import SPLIT_SHIFT, CovarianceStructure, Floats, Random
+
+__all__ = ["TiedCovariance"]
+
+
+class TiedCovariance(CovarianceStructure):
+    """One covariance of shape (n_features, n_features); second moments are summed over the components."""
+
+    name = "tied"
+    has_matrices = True
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
+        return np.full(n_components, cholesky_exists(covariances))
+
+    def variances(self, covariances: Floats) -> Floats:
+        diagonal: Floats = np.diagonal(covariances)
+        return diagonal[None, :]
+
+    def precisions_cholesky(self, covariances: Floats) -> Floats:
+        return factor_from_covariance(covariances)
+
+    def factor_precisions(self, precisions: Floats) -> Floats:
+        return factor_from_precision(precisions)
+
+    def precisions(self, precisions_cholesky: Floats) -> Floats:
+        return precisions_cholesky @ precisions_cholesky.T
+
+    def covariances(self, precisions_cholesky: Floats) -> Floats:
+        return inverse_gram(precisions_cholesky)
+
+    def log_determinants(self, precisions_cholesky: Floats, n_features: int) -> Floats:
+        diagonal: Floats = np.diagonal(precisions_cholesky)
+        log_determinant: Floats = np.full(1, np.log(diagonal).sum())
+        return log_determinant
+
+    def whiten(self, centred: Floats, precisions_cholesky: Floats, *, out: Floats) -> Floats:
+        return np.matmul(precisions_cholesky.T, centred, out=out)
+
+    def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
+        moments: Floats = (weighted @ centred.transpose(0, 2, 1)).sum(axis=0)
+        return moments
+
+    def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
+        cross = first.T @ shift
+        return second + cross + cross.T + (counts[:, None] * shift).T @ shift
+
+    def estimate(self, second: Floats, first: Floats, counts: Floats, reg_covar: float) -> Floats:
+        covariance: Floats = (second - first.T @ (first / counts[:, None])) / counts.sum()
+        return (covariance + covariance.T) / 2 + reg_covar * np.eye(first.shape[1])
+
+    def split(self, covariances: Floats, source: int, target: int, n_features: int) -> tuple[Floats, Floats]:
+        return covariances, SPLIT_SHIFT * half_axis(covariances)
+
+    def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
+        return random_state.multivariate_normal(mean, covariances, n_rows)

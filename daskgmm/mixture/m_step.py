@@ -1,0 +1,101 @@
+"""From sufficient statistics to the parameters that maximise the expected log-likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskgmm.errors import DegenerateMixtureError
+from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_structure
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.statistics import SufficientStatistics
+
+__all__ = ["Update", "m_step"]
+
+# A component whose rows weigh less than rounding in the total weight is empty: scikit-learn adds the same ten epsilons
+# to every count so as not to divide by zero.
+EMPTY_SHARE = 10 * np.finfo(np.float64).eps
+
+# A mean that has settled on one repeated value is right to an epsilon or two, and so are the deviations from it. A
+# standard deviation within that is rounding, not spread.
+ROUNDING = 4 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The parameters after one M-step."""
+
+    parameters: MixtureParameters
+    reseeded: tuple[int, ...]
+    """Components that were empty or had collapsed and were given half of another component."""
+
+
+def m_step(statistics: SufficientStatistics, *, reg_covar: float) -> Update:
+    """Estimate parameters from sufficient statistics (Bishop 2006, eq. 9.24 to 9.26).
+
+    Parameters
+    ----------
+    statistics : SufficientStatistics
+        Moments of all rows, of positive weight.
+    reg_covar : float
+        Added to the diagonal of each covariance, >= 0, in squared units of the features.
+
+    Returns
+    -------
+    Update
+        An empty or collapsed component takes over half of the heaviest sound one, cut at its mean across its longest
+        axis; its number is in `reseeded`.
+
+    Raises
+    ------
+    DegenerateMixtureError
+        If no component has a positive definite covariance.
+    """
+    structure = covariance_structure(statistics.covariance_type)
+    floor = EMPTY_SHARE * statistics.weight
+    counts = np.maximum(statistics.counts, floor)
+    weights = counts / counts.sum()
+    means = statistics.reference + statistics.first / counts[:, None]
+    covariances = structure.estimate(statistics.second, statistics.first, counts, reg_covar)
+    resolved = structure.variances(covariances) > (ROUNDING * means) ** 2
+    sound = structure.is_positive_definite(covariances, len(counts)) & (counts > floor) & resolved.all(axis=1)
+    if not sound.all():
+        weights, means, covariances = _reseed(structure, sound, weights, means, covariances, reg_covar)
+    return Update(
+        MixtureParameters(
+            covariance_type=statistics.covariance_type,
+            weights=weights / weights.sum(),
+            means=means,
+            covariances=covariances,
+            precisions_cholesky=structure.precisions_cholesky(covariances),
+        ),
+        reseeded=tuple(int(component) for component in np.flatnonzero(~sound)),
+    )
+
+
+def _reseed(
+    structure: CovarianceStructure,
+    sound: np.ndarray,
+    weights: Floats,
+    means: Floats,
+    covariances: Floats,
+    reg_covar: float,
+) -> tuple[Floats, Floats, Floats]:
+    """Give each unsound component half of the component that is the heaviest at that moment."""
+    if not sound.any():
+        raise DegenerateMixtureError(
+            "expected at least one component with a positive definite covariance; found none. The rows lie in a "
+            f"subspace or on few points: raise reg_covar (now {reg_covar:g}), drop constant or dependent features, "
+            "scale features to similar units, or use fewer components"
+        )
+    weights = np.where(sound, weights, 0.0)
+    means = means.copy()
+    for target in np.flatnonzero(~sound):
+        source = int(np.argmax(weights))
+        covariances, offset = structure.split(covariances, source, int(target), means.shape[1])
+        means[target] = means[source] + offset
+        means[source] = means[source] - offset
+        weights[source] /= 2
+        weights[target] = weights[source]
+    return weights, means, covariances
