@@ -1,0 +1,1 @@
+"""Where work runs: the only folder that calls Dask's schedulers."""

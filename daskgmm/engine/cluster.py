@@ -1,0 +1,155 @@
+"""Which scheduler a command uses: one that is running, an embedded one on this machine, or this process's threads."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask.utils import parse_bytes, parse_timedelta
+from distributed import Client, LocalCluster
+from distributed.comm import get_address_host
+
+from daskgmm.errors import ClusterError, ParameterError
+
+__all__ = ["ClusterSettings", "connected", "parse_duration", "parse_size", "peak_worker_memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Where to run. With nothing given, on this process's threads."""
+
+    scheduler: str | None = None
+    """Address of a running scheduler."""
+    scheduler_file: str | None = None
+    """File that a running scheduler wrote its address to."""
+    n_workers: int | None = None
+    """Worker processes of an embedded cluster."""
+    threads_per_worker: int = 1
+    memory_limit: int | None = None
+    """Bytes that each embedded worker may use; None shares the machine's memory among them."""
+    timeout: float = 30.0
+    """Seconds to wait for a scheduler to answer."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("scheduler", "scheduler_file", "n_workers") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ParameterError(f"expected one way to find a cluster; got {' and '.join(given)}")
+
+
+@contextmanager
+def connected(settings: ClusterSettings) -> Iterator[Client | None]:
+    """Make the cluster that the settings name the ambient one, and close what was opened at the end.
+
+    Yields
+    ------
+    distributed.Client or None
+        None when work runs on this process's threads.
+
+    Raises
+    ------
+    ClusterError
+        If no scheduler answers in time.
+    """
+    if settings.n_workers is not None:
+        with _embedded(settings) as cluster, Client(cluster) as client:
+            yield client
+    elif settings.scheduler is not None or settings.scheduler_file is not None:
+        with _client(settings) as client:
+            yield client
+    else:
+        yield None
+
+
+@contextmanager
+def _embedded(settings: ClusterSettings) -> Iterator[LocalCluster]:
+    """Start worker processes that only this machine can reach."""
+    with LocalCluster(
+        n_workers=settings.n_workers,
+        threads_per_worker=settings.threads_per_worker,
+        memory_limit=settings.memory_limit if settings.memory_limit is not None else "auto",
+        processes=True,
+        host="127.0.0.1",
+        # The default would serve HTTP on every interface, at a port that may be taken.
+        dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        yield cluster
+
+
+def _client(settings: ClusterSettings) -> Client:
+    """Connect to a running scheduler."""
+    address = settings.scheduler or _address_in(Path(str(settings.scheduler_file)))
+    place = address if settings.scheduler else f"{address}, named in {settings.scheduler_file},"
+    try:
+        # Checked first: a client that fails to connect to nonsense stays the ambient one.
+        get_address_host(address)
+        return Client(address, timeout=settings.timeout)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"expected a scheduler to answer at {place} within {settings.timeout:g} s. "
+            f"Is it running and reachable? ({error})"
+        ) from error
+
+
+def _address_in(file: Path) -> str:
+    """Return the address that a scheduler wrote to its file."""
+    try:
+        address = json.loads(file.read_text("utf-8"))["address"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClusterError(
+            f"expected a file that a running scheduler wrote at {file}; it cannot be read as one "
+            f"({type(error).__name__}: {error}). Start the scheduler with --scheduler-file {file}"
+        ) from None
+    if not isinstance(address, str):
+        raise ClusterError(f"expected the address of a scheduler in {file}; got {address!r}")
+    return address
+
+
+def peak_worker_memory(client: Client) -> int:
+    """Return the largest resident memory in bytes that any worker process has had so far."""
+    return max(client.run(_peak_memory).values(), default=0)
+
+
+def _peak_memory() -> int:
+    """Return this process's peak resident memory in bytes.
+
+    The kernel's high-water mark where there is one: `getrusage` would count what the parent held before exec.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a text such as 512MiB means; raises ParameterError when it means none."""
+    size = _parsed(parse_bytes, text)
+    if size < 1:
+        raise ParameterError(f"expected a size such as 512MiB or 4GB; got {text!r}")
+    return int(size)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a text such as 5m means; raises ParameterError when it means none."""
+    seconds = _parsed(parse_timedelta, text)
+    if not 0 < seconds < math.inf:
+        raise ParameterError(f"expected a duration such as 30s or 5m; got {text!r}")
+    return seconds
+
+
+def _parsed(parse: Callable[[str], float | None], text: str) -> float:
+    """Return what Dask reads in a text, 0 when it reads nothing."""
+    if not any(character.isdigit() for character in text):
+        return 0.0
+    try:
+        return float(parse(text) or 0)
+    except (ValueError, KeyError, IndexError, OverflowError):
+        return 0.0

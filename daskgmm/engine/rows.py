@@ -1,0 +1,80 @@
+"""Results with one entry per row, computed lazily block by block."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from daskgmm.engine.schedule import compute, one_thread_per_task
+from daskgmm.errors import RowError
+
+__all__ = ["map_rows", "rows_here", "store_rows"]
+
+RowFunction = Callable[[NDArray[Any], Any], NDArray[Any]]
+"""(rows, argument) -> one entry per row."""
+
+
+def map_rows(
+    rows: da.Array, function: RowFunction, argument: object, *, dtype: DTypeLike, n_columns: int | None = None
+) -> da.Array:
+    """Return function(rows, argument) as a lazy array chunked as the rows.
+
+    Parameters
+    ----------
+    rows : dask array of shape (n_samples, n_features)
+        Whole along the features.
+    function : callable
+        Returns an array of shape (rows,), or (rows, n_columns).
+    argument : object
+        Handed to every block; sent to each worker once.
+    dtype : dtype
+        Of the result.
+    n_columns : int or None
+        Columns of the result; None makes it one-dimensional.
+    """
+    run = uuid.uuid4().hex
+    shared = dask.delayed(argument, name=f"argument-{run}", traverse=False)
+    shape = {"drop_axis": 1} if n_columns is None else {"chunks": (rows.chunks[0], (n_columns,))}
+    lazy: da.Array = da.map_blocks(
+        _on_block,
+        rows,
+        function=function,
+        argument=shared,
+        name=f"rows-{run}",
+        dtype=dtype,
+        meta=np.empty((0,) * (1 if n_columns is None else 2), dtype=dtype),
+        **shape,
+    )
+    return lazy
+
+
+def rows_here(lazy: da.Array) -> NDArray[Any]:
+    """Compute a per-row result of rows that are here, on this process's threads."""
+    with one_thread_per_task():
+        values: NDArray[Any] = compute(lazy, local=True)
+    return values
+
+
+def store_rows(lazy: da.Array, target: Any) -> None:
+    """Compute a per-row result block by block into an array-like that already exists, such as a Zarr array."""
+    compute(da.store(lazy, target, compute=False, lock=False))
+
+
+def _on_block(
+    rows: NDArray[Any], *, function: RowFunction, argument: Any, block_info: dict[Any, Any] | None = None
+) -> NDArray[Any]:
+    """Run the function on one block and note in its errors which block it was."""
+    try:
+        return function(rows, argument)
+    except RowError as error:
+        place = (block_info or {}).get(0, {})
+        block = place.get("chunk-location", (0,))[0]
+        start = place.get("array-location", ((None, None),))[0][0]
+        known = start is not None and not np.isnan(start)
+        raise error.located(block=block, block_start=int(start) if known else None) from None

@@ -1,0 +1,90 @@
+"""The one place where Dask computes: on the ambient scheduler, or on this process's threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import dask
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["compute", "one_thread_per_task"]
+
+
+def compute(collection: Any, *, local: bool = False) -> Any:
+    """Compute one Dask collection and return its value.
+
+    Parameters
+    ----------
+    collection : dask collection
+    local : bool
+        Whether to use this process's threads whatever scheduler is ambient.
+    """
+    # Not through dask.config, which is one for the whole process: fits in other threads would see it.
+    (value,) = dask.compute(collection, scheduler="threads" if local else None)
+    return value
+
+
+@contextmanager
+def one_thread_per_task() -> Iterator[None]:
+    """Let numerical libraries of this process use one thread each while tasks run on many.
+
+    Blocks already keep every core busy, and sums that a library splits over threads have other bits on other machines.
+    Processes started by Dask's nannies have this limit from the start.
+    """
+    _blas_limit.enter()
+    try:
+        # OpenMP's limit is one of the calling thread; scikit-learn's k-means sums in OpenMP threads.
+        with _controller().limit(limits=1, user_api="openmp"):
+            yield
+    finally:
+        _blas_limit.leave()
+
+
+class _BlasLimit:
+    """The limit on BLAS, one for the whole process: set by the first fit that enters, lifted by the last that leaves.
+
+    Only the thread that set the limit can lift it. Fits begin and end in any order on any threads, so a thread of its
+    own holds the limit.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._done = threading.Event()
+        self._holder = threading.Thread()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                held = threading.Event()
+                self._done = threading.Event()
+                self._holder = threading.Thread(target=self._hold, args=(held, self._done), daemon=True)
+                self._holder.start()
+                held.wait()
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._done.set()
+                self._holder.join()
+
+    @staticmethod
+    def _hold(held: threading.Event, done: threading.Event) -> None:
+        with _controller().limit(limits=1, user_api="blas"):
+            held.set()
+            done.wait()
+
+
+_blas_limit = _BlasLimit()
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    """Return the handle of the loaded libraries; finding them takes milliseconds, so it is done once."""
+    return ThreadpoolController()

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from daskgmm.engine.rows import map_rows, rows_here, store_rows
+from daskgmm.errors import RowError
+from tests.watched import CountedRecord, WatchedArray, count_rebuilt, counts_reset, watched_computes
+
+
+def scaled_sums(rows, factor):
+    return factor * rows.sum(axis=1)
+
+
+def pairs(rows, factor):
+    return np.column_stack([rows[:, 0], factor * rows[:, 0]])
+
+
+def sums_beside_a_record(rows, record):
+    return rows.sum(axis=1)
+
+
+def fails(rows, argument):
+    raise AssertionError("must not run")
+
+
+def blames_one_row(rows, argument):
+    bad = np.flatnonzero(rows[:, 0] == 10)
+    if len(bad):
+        raise RowError("is bad", 0, int(bad[0]))
+    return rows[:, 0]
+
+
+@pytest.fixture
+def values():
+    return np.arange(24.0).reshape(12, 2)
+
+
+def test_one_entry_per_row_is_chunked_as_the_rows(values):
+    lazy = map_rows(da.from_array(values, chunks=((5, 4, 3), 2)), scaled_sums, 2.0, dtype=np.float64)
+    assert lazy.chunks == ((5, 4, 3),)
+    assert lazy.dtype == np.float64
+    assert_array_equal(lazy.compute(), 2 * values.sum(axis=1))
+
+
+def test_several_entries_per_row_are_chunked_as_the_rows(values):
+    lazy = map_rows(da.from_array(values, chunks=((5, 4, 3), 2)), pairs, 3.0, dtype=np.float64, n_columns=2)
+    assert lazy.chunks == ((5, 4, 3), (2,))
+    assert_array_equal(lazy.compute(), values[:, :1] * [1.0, 3.0])
+
+
+def test_nothing_is_computed_before_it_is_asked_for(values):
+    with watched_computes() as computes:
+        map_rows(da.from_array(values, chunks=(5, 2)), fails, None, dtype=np.float64)
+    assert computes == []
+
+
+def test_dtype_and_meta_are_those_announced(values):
+    lazy = map_rows(da.from_array(values, chunks=(5, 2)), sums_beside_a_record, None, dtype=np.int64)
+    assert lazy.dtype == lazy._meta.dtype == np.int64
+    assert lazy._meta.ndim == 1
+
+
+@pytest.mark.parametrize("n_columns", [None, 2])
+def test_blocks_of_unknown_size_stay_unknown(values, n_columns):
+    rows = da.from_array(values, chunks=(5, 2))
+    rows = rows[rows[:, 0] > 4]
+    function = scaled_sums if n_columns is None else pairs
+    lazy = map_rows(rows, function, 1.0, dtype=np.float64, n_columns=n_columns)
+    assert np.isnan(lazy.shape[0])
+    assert_array_equal(lazy.compute(), function(values[values[:, 0] > 4], 1.0))
+
+
+@pytest.mark.parametrize("n_columns", [None, 2])
+def test_empty_blocks_give_empty_blocks(values, n_columns):
+    rows = da.from_array(values, chunks=((0, 5, 0, 7), 2))
+    function = scaled_sums if n_columns is None else pairs
+    lazy = map_rows(rows, function, 1.0, dtype=np.float64, n_columns=n_columns)
+    assert lazy.chunks[0] == (0, 5, 0, 7)
+    assert_array_equal(lazy.compute(), function(values, 1.0))
+
+
+def test_a_slice_reads_only_its_blocks(values):
+    watched = WatchedArray(values)
+    lazy = map_rows(watched.as_dask(3), scaled_sums, 1.0, dtype=np.float64)
+    assert_array_equal(lazy[4:6].compute(), values[4:6].sum(axis=1))
+    assert watched.n_reads == 1
+
+
+def test_a_blamed_row_is_named_by_its_place_in_the_data(values):
+    lazy = map_rows(da.from_array(values, chunks=(3, 2)), blames_one_row, None, dtype=np.float64)
+    with pytest.raises(RowError, match=r"row 5 \(row 2 of block 1\): is bad"):
+        lazy.compute()
+
+
+def test_a_blamed_row_is_named_by_its_place_in_the_data_on_a_cluster(client, values):
+    lazy = map_rows(da.from_array(values, chunks=(3, 2)), blames_one_row, None, dtype=np.float64)
+    with pytest.raises(RowError, match=r"row 5 \(row 2 of block 1\): is bad"):
+        lazy.compute()
+
+
+def test_a_blamed_row_behind_blocks_of_unknown_size_is_named_by_its_block(values):
+    rows = da.from_array(values, chunks=(3, 2))
+    lazy = map_rows(rows[rows[:, 0] > -1], blames_one_row, None, dtype=np.float64)
+    with dask.config.set(scheduler="synchronous"), pytest.raises(RowError, match=r"^row 2 of block 1: is bad"):
+        lazy.compute()
+
+
+def test_the_argument_is_sent_to_each_worker_once(client):
+    client.run(counts_reset)
+    map_rows(da.zeros((400, 2), chunks=(10, 2)), sums_beside_a_record, CountedRecord(), dtype=np.float64).compute()
+    assert all(count <= 1 for count in client.run(count_rebuilt).values())
+
+
+def test_two_results_of_the_same_rows_do_not_share_names(values):
+    rows = da.from_array(values, chunks=(5, 2))
+    one, other = (map_rows(rows, scaled_sums, factor, dtype=np.float64) for factor in (1.0, 2.0))
+    both = dask.compute(one, other)
+    assert_array_equal(both[1], 2 * both[0])
+
+
+def test_rows_here_are_computed_on_this_process_with_one_blas_thread(values):
+    watched = WatchedArray(values)
+    with watched_computes() as computes:
+        result = rows_here(map_rows(watched.as_dask(5), scaled_sums, 1.0, dtype=np.float64))
+    assert isinstance(result, np.ndarray)
+    assert_array_equal(result, values.sum(axis=1))
+    assert computes == []
+    assert watched.blas_threads == {1}
+
+
+def test_results_are_stored_block_by_block(values):
+    watched, target = WatchedArray(np.tile(values, (10, 1))), np.zeros(120)
+    with dask.config.set(scheduler="threads", num_workers=2), watched_computes() as computes:
+        store_rows(map_rows(watched.as_dask(6), scaled_sums, 1.0, dtype=np.float64), target)
+    assert_array_equal(target, watched.values.sum(axis=1))
+    assert len(computes) == 1
+    assert watched.n_reads == 20
