@@ -1,0 +1,161 @@
+"""Fitted attributes of an estimator: from the result of a fit, to and from a model, to and from scikit-learn's.
+
+The attributes are the truth: whoever changes `means_` changes what the estimator predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import numpy as np
+
+from daskgmm.errors import ModelFormatError
+from daskgmm.fitting import FitResult
+from daskgmm.history import HistoryEntry
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.storage.model_file import Model
+
+__all__ = [
+    "copy_fitted",
+    "model_of",
+    "parameters_of",
+    "restore",
+    "set_result",
+    "shared_settings",
+]
+
+SHARED_SETTINGS = (
+    "n_components",
+    "covariance_type",
+    "tol",
+    "reg_covar",
+    "max_iter",
+    "n_init",
+    "init_params",
+    "weights_init",
+    "means_init",
+    "precisions_init",
+    "random_state",
+    "warm_start",
+    "verbose",
+    "verbose_interval",
+)
+"""Settings that scikit-learn's estimator has too, with the same meaning."""
+
+SHARED_ATTRIBUTES = (
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+    "converged_",
+    "n_iter_",
+    "lower_bound_",
+    "lower_bounds_",
+    "n_features_in_",
+    "feature_names_in_",
+)
+"""Fitted attributes that scikit-learn's estimator has too."""
+
+Estimator = TypeVar("Estimator")
+
+
+def parameters_of(estimator: Any) -> MixtureParameters:
+    """Return the mixture that the attributes describe."""
+    return MixtureParameters(
+        covariance_type=estimator.covariance_type,
+        weights=estimator.weights_,
+        means=estimator.means_,
+        covariances=estimator.covariances_,
+        precisions_cholesky=estimator.precisions_cholesky_,
+    )
+
+
+def set_parameters(estimator: Any, parameters: MixtureParameters) -> None:
+    """Set the attributes that describe a mixture, as arrays of the user's own."""
+    estimator.weights_ = parameters.weights.copy()
+    estimator.means_ = parameters.means.copy()
+    estimator.covariances_ = parameters.covariances.copy()
+    estimator.precisions_ = parameters.precisions
+    estimator.precisions_cholesky_ = parameters.precisions_cholesky.copy()
+
+
+def set_result(estimator: Any, result: FitResult) -> None:
+    """Set all attributes that a fit finds."""
+    set_parameters(estimator, result.parameters)
+    estimator.converged_ = result.converged
+    estimator.n_iter_ = result.n_iter
+    estimator.lower_bound_ = result.lower_bound
+    estimator.lower_bounds_ = list(result.lower_bounds)
+    estimator.n_passes_ = result.n_passes
+    estimator.n_samples_seen_ = result.n_samples
+    estimator.history_ = [_history_dict(entry) for entry in result.history]
+
+
+def _history_dict(entry: HistoryEntry) -> dict[str, Any]:
+    """Return an entry under its public keys; `pass` is no name that Python allows."""
+    values = asdict(entry)
+    return {"pass": values.pop("n_passes"), **values, "reseeded": list(entry.reseeded)}
+
+
+def shared_settings(estimator: Any) -> dict[str, Any]:
+    """Return the settings that both estimators understand."""
+    return {name: getattr(estimator, name) for name in SHARED_SETTINGS}
+
+
+def copy_fitted(source: Any, target: Estimator) -> Estimator:
+    """Copy the fitted attributes that both estimators have, and return the target."""
+    for name in SHARED_ATTRIBUTES:
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
+    return target
+
+
+FIT_RECORD = {
+    "converged_": bool,
+    "n_iter_": int,
+    "lower_bound_": float,
+    "lower_bounds_": list,
+    "n_passes_": int,
+    "n_samples_seen_": int,
+    "history_": list,
+}
+"""Attributes that a model file keeps beside the parameters, and what they must be."""
+
+
+def model_of(estimator: Any) -> Model:
+    """Return what is worth keeping of a fitted estimator."""
+    settings = dict(estimator.get_params(deep=False))
+    if not isinstance(settings["random_state"], int | None):
+        settings["random_state"] = None  # a generator's state is no setting
+    names = getattr(estimator, "feature_names_in_", None)
+    return Model(
+        parameters=parameters_of(estimator),
+        settings=settings,
+        fit={name.rstrip("_"): getattr(estimator, name) for name in FIT_RECORD},
+        feature_names=None if names is None else tuple(str(name) for name in names),
+    )
+
+
+def restore(estimator: Estimator, model: Model) -> Estimator:
+    """Set the fitted attributes that a model file kept; raises ModelFormatError when one is missing or misshapen."""
+    set_parameters(estimator, model.parameters)
+    _set_fit(estimator, model.fit)
+    target: Any = estimator
+    target.n_features_in_ = model.parameters.n_features
+    if model.feature_names is not None:
+        target.feature_names_in_ = np.array(model.feature_names, dtype=object)
+    return estimator
+
+
+def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
+    """Set what the model file says of the fit."""
+    for name, kind in FIT_RECORD.items():
+        value = fit.get(name.rstrip("_"))
+        if kind is float and isinstance(value, int):
+            value = float(value)
+        if not isinstance(value, kind):
+            raise ModelFormatError(f"fit.{name.rstrip('_')}: expected {kind.__name__}; got {value!r}")
+        setattr(estimator, name, value)
