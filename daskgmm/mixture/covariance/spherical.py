@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance.structure import SPLIT_SHIFT, SPLIT_SHRINK, CovarianceStructure, Floats, Random
+from daskgmm.mixture.covariance.variance import (
+    factor_from_precision,
+    factor_from_variance,
+    inverse_square,
+    square,
+)
 
 __all__ = ["SphericalCovariance"]
 
@@ -29,18 +35,16 @@ class SphericalCovariance(CovarianceStructure):
         return covariances[:, None]
 
     def precisions_cholesky(self, covariances: Floats) -> Floats:
-        return 1.0 / np.sqrt(covariances)
+        return factor_from_variance(covariances)
 
     def factor_precisions(self, precisions: Floats) -> Floats:
-        if not (precisions > 0).all():
-            raise np.linalg.LinAlgError("a precision is not positive")
-        return np.sqrt(precisions)
+        return factor_from_precision(precisions)
 
     def precisions(self, precisions_cholesky: Floats) -> Floats:
-        return precisions_cholesky * precisions_cholesky
+        return square(precisions_cholesky)
 
     def covariances(self, precisions_cholesky: Floats) -> Floats:
-        return 1.0 / (precisions_cholesky * precisions_cholesky)
+        return inverse_square(precisions_cholesky)
 
     def log_determinants(self, precisions_cholesky: Floats, n_features: int) -> Floats:
         log_determinants: Floats = n_features * np.log(precisions_cholesky)

@@ -1,0 +1,31 @@
+"""Factors of variances, shared by the types whose covariances are variances: square roots, entry by entry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskgmm.mixture.covariance.structure import Floats
+
+__all__ = ["factor_from_precision", "factor_from_variance", "inverse_square", "square"]
+
+
+def factor_from_variance(variances: Floats) -> Floats:
+    """Return 1 / sqrt(variance) of positive variances."""
+    return 1.0 / np.sqrt(variances)
+
+
+def factor_from_precision(precisions: Floats) -> Floats:
+    """Return sqrt(precision); raises numpy.linalg.LinAlgError, as matrices do, when one is not positive."""
+    if not (precisions > 0).all():
+        raise np.linalg.LinAlgError("a precision is not positive")
+    return np.sqrt(precisions)
+
+
+def square(factors: Floats) -> Floats:
+    """Return the precisions that factors belong to."""
+    return factors * factors
+
+
+def inverse_square(factors: Floats) -> Floats:
+    """Return the variances that factors belong to."""
+    return 1.0 / (factors * factors)
