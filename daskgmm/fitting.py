@@ -131,8 +131,7 @@ def score_rows(blocks: RowBlocks, parameters: MixtureParameters) -> LogLikelihoo
     """Return the likelihood of all rows, in one pass; raises InputDataError when no row has positive weight."""
     with one_thread_per_task():
         score: LogLikelihood = sweep(blocks.rows, blocks.weights, _score_block, parameters, local=blocks.in_memory)
-    if not score.weight > 0:
-        raise InputDataError(f"expected rows of positive weight; got {score.n_samples} rows of total weight 0")
+    _check_weight(score.weight, score.n_samples)
     return score
 
 
@@ -191,8 +190,17 @@ def _look(
         blocks.rows, blocks.weights, size=every if size is None else size, entropy=entropy, local=blocks.in_memory
     )
     journal.add("first-look", n_samples=look.n_samples, seconds=perf_counter() - began)
+    _check_weight(look.n_present, look.n_samples)
     _check_enough(look.n_present, settings)
     return look
+
+
+def _check_weight(weight: float, n_samples: int) -> None:
+    """Raise when there is nothing to fit: no rows, or none that counts."""
+    if n_samples == 0:
+        raise InputDataError("expected at least one row; got 0 rows (n_samples = 0)")
+    if not weight > 0:
+        raise InputDataError(f"sample_weight: expected rows of positive weight; all {n_samples} weights are zero")
 
 
 def _check_enough(n_samples: int | None, settings: FitSettings) -> None:
@@ -268,8 +276,7 @@ def _data_sweep(blocks: RowBlocks, settings: FitSettings) -> Sweep:
     def sweep_data(parameters: MixtureParameters) -> SufficientStatistics:
         task = _BlockTask(kernel, parameters)
         statistics = sweep(blocks.rows, blocks.weights, _e_step_of_block, task, local=blocks.in_memory)
-        if not statistics.weight > 0:
-            raise InputDataError(f"expected rows of positive weight; got {statistics.n_samples} rows of total weight 0")
+        _check_weight(statistics.weight, statistics.n_samples)
         _check_enough(statistics.n_samples, settings)
         return statistics
 

@@ -47,7 +47,7 @@ class FitSettings:
         _check_choice("kernel", self.kernel, tuple(KERNELS))
         if self.init_size not in ("auto", None):
             _check_integer("init_size", self.init_size, least=1)
-            if isinstance(self.init_size, int) and self.init_size < self.n_components:
+            if isinstance(self.init_size, Integral) and self.init_size < self.n_components:
                 raise ParameterError(
                     f"init_size: expected at least n_components = {self.n_components} rows, 'auto' or None; "
                     f"got {self.init_size}"

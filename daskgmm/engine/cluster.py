@@ -86,12 +86,21 @@ def _client(settings: ClusterSettings) -> Client:
     try:
         # Checked first: a client that fails to connect to nonsense stays the ambient one.
         get_address_host(address)
-        return Client(address, timeout=settings.timeout)
+        client = Client(address, timeout=settings.timeout)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
             f"expected a scheduler to answer at {place} within {settings.timeout:g} s. "
             f"Is it running and reachable? ({error})"
         ) from error
+    try:
+        client.wait_for_workers(1, timeout=settings.timeout)
+    except TimeoutError:
+        client.close()
+        raise ClusterError(
+            f"expected the scheduler at {place} to have a worker within {settings.timeout:g} s; it has none. "
+            "Start workers, or wait longer (--timeout)"
+        ) from None
+    return client
 
 
 def _address_in(file: Path) -> str:

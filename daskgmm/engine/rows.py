@@ -40,7 +40,7 @@ def map_rows(
     """
     run = uuid.uuid4().hex
     shared = dask.delayed(argument, name=f"argument-{run}", traverse=False)
-    shape = {"drop_axis": 1} if n_columns is None else {"chunks": (rows.chunks[0], (n_columns,))}
+    # Dropping an axis in map_blocks would copy each block first; a column is dropped afterwards instead.
     lazy: da.Array = da.map_blocks(
         _on_block,
         rows,
@@ -48,10 +48,10 @@ def map_rows(
         argument=shared,
         name=f"rows-{run}",
         dtype=dtype,
-        meta=np.empty((0,) * (1 if n_columns is None else 2), dtype=dtype),
-        **shape,
+        chunks=(rows.chunks[0], (1 if n_columns is None else n_columns,)),
+        meta=np.empty((0, 0), dtype=dtype),
     )
-    return lazy
+    return lazy[:, 0] if n_columns is None else lazy
 
 
 def rows_here(lazy: da.Array) -> NDArray[Any]:
@@ -71,7 +71,8 @@ def _on_block(
 ) -> NDArray[Any]:
     """Run the function on one block and note in its errors which block it was."""
     try:
-        return function(rows, argument)
+        result = function(rows, argument)
+        return result[:, None] if result.ndim == 1 else result
     except RowError as error:
         place = (block_info or {}).get(0, {})
         block = place.get("chunk-location", (0,))[0]

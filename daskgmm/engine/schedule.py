@@ -11,6 +11,9 @@ from typing import Any
 import dask
 from threadpoolctl import ThreadpoolController
 
+from daskgmm.engine.failures import cluster_failure
+from daskgmm.errors import DaskGMMError
+
 __all__ = ["compute", "one_thread_per_task"]
 
 
@@ -22,9 +25,22 @@ def compute(collection: Any, *, local: bool = False) -> Any:
     collection : dask collection
     local : bool
         Whether to use this process's threads whatever scheduler is ambient.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster failed, rather than the work.
     """
-    # Not through dask.config, which is one for the whole process: fits in other threads would see it.
-    (value,) = dask.compute(collection, scheduler="threads" if local else None)
+    try:
+        # Not through dask.config, which is one for the whole process: fits in other threads would see it.
+        (value,) = dask.compute(collection, scheduler="threads" if local else None)
+    except DaskGMMError:
+        raise
+    except Exception as error:
+        failure = cluster_failure(error)
+        if failure is None:
+            raise
+        raise failure from error
     return value
 
 

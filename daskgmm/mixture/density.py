@@ -120,8 +120,9 @@ def log_density(block: NDArray[Any], parameters: MixtureParameters) -> Floats:
     InputDataError
         If the block is not dense, real and of shape (n_rows, n_features), or a row holds NaN or infinity.
     """
-    result = np.empty(len(block))
-    for span, log_prob in _tiles(block, parameters):
+    rows = checked_rows(block, parameters.n_features)
+    result = np.empty(len(rows))
+    for span, log_prob in _tiles(rows, parameters):
         result[span] = normalize(log_prob)
     return result
 
@@ -134,8 +135,9 @@ def responsibilities(block: NDArray[Any], parameters: MixtureParameters) -> Floa
     InputDataError
         As `log_density`.
     """
-    result = np.empty((len(block), parameters.n_components))
-    for span, log_prob in _tiles(block, parameters):
+    rows = checked_rows(block, parameters.n_features)
+    result = np.empty((len(rows), parameters.n_components))
+    for span, log_prob in _tiles(rows, parameters):
         normalize(log_prob)
         result[span] = log_prob.T
     return result
@@ -149,15 +151,15 @@ def labels(block: NDArray[Any], parameters: MixtureParameters) -> NDArray[np.int
     InputDataError
         As `log_density`.
     """
-    result = np.empty(len(block), dtype=np.int64)
-    for span, log_prob in _tiles(block, parameters):
+    rows = checked_rows(block, parameters.n_features)
+    result = np.empty(len(rows), dtype=np.int64)
+    for span, log_prob in _tiles(rows, parameters):
         result[span] = log_prob.argmax(axis=0)
     return result
 
 
-def _tiles(block: NDArray[Any], parameters: MixtureParameters) -> Iterator[tuple[slice, Floats]]:
+def _tiles(rows: NDArray[Any], parameters: MixtureParameters) -> Iterator[tuple[slice, Floats]]:
     """Yield (rows of the tile, log_prob) through a block; raises RowError at a tile that holds NaN or infinity."""
-    rows = checked_rows(block, parameters.n_features)
     density = TileDensity.of(parameters, len(rows))
     for start in range(0, len(rows), density.step):
         span = slice(start, min(start + density.step, len(rows)))

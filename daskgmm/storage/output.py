@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,9 @@ def _remote_place(url: str, storage_options: Mapping[str, Any] | None) -> Iterat
     try:
         yield store
     except BaseException:
-        sync(store.clear())
+        # What went wrong before matters more than what may go wrong here.
+        with suppress(OSError):
+            sync(store.delete_dir(""))
         raise
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import fields
 
 import dask
@@ -107,9 +108,10 @@ def test_a_scheduler_that_does_not_answer_is_an_error_that_names_it():
 
 def test_a_scheduler_file_whose_scheduler_is_gone_is_an_error_that_names_it(tmp_path):
     path = tmp_path / "scheduler.json"
-    path.write_text(json.dumps({"address": unused_address()}))
+    address = unused_address()
+    path.write_text(json.dumps({"address": address}))
     with (
-        pytest.raises(ClusterError, match=str(path)),
+        pytest.raises(ClusterError, match=address),
         connected(ClusterSettings(scheduler_file=str(path), timeout=0.5)),
     ):
         pass
@@ -195,7 +197,5 @@ def test_texts_that_are_no_duration_are_refused(text):
 @given(st.text(max_size=12))
 def test_no_text_is_read_as_anything_but_a_positive_quantity(text):
     for parse in (parse_size, parse_duration):
-        try:
+        with suppress(ParameterError):
             assert 0 < parse(text) < float("inf")
-        except ParameterError:
-            pass

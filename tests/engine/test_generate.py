@@ -18,9 +18,7 @@ def zero_rows(generator, n_rows, argument):
 
 
 def rows_of(function=normal_rows, argument=1.0, *, n_samples=25, block_rows=10, entropy=4):
-    return generate_rows(
-        function, argument, n_samples=n_samples, n_features=2, block_rows=block_rows, entropy=entropy
-    )
+    return generate_rows(function, argument, n_samples=n_samples, n_features=2, block_rows=block_rows, entropy=entropy)
 
 
 @pytest.mark.parametrize(

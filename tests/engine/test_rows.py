@@ -109,6 +109,29 @@ def test_a_blamed_row_behind_blocks_of_unknown_size_is_named_by_its_block(values
         lazy.compute()
 
 
+@pytest.mark.parametrize("n_columns", [None, 2])
+def test_no_more_blocks_are_alive_than_are_worked_on(values, n_columns):
+    watched, target = WatchedArray(np.tile(values, (20, 1))), np.zeros((240, n_columns) if n_columns else 240)
+    function = scaled_sums if n_columns is None else pairs
+    lazy = map_rows(watched.as_dask(6), function, 1.0, dtype=np.float64, n_columns=n_columns)
+    with dask.config.set(scheduler="threads", num_workers=2):
+        store_rows(lazy, target)
+    assert watched.n_reads == 40
+    assert watched.most_alive <= 2
+
+
+@pytest.mark.parametrize("n_columns", [None, 2])
+def test_blocks_are_handed_over_without_a_copy(values, n_columns):
+    watched, handed = WatchedArray(values), []
+
+    def function(rows, argument):
+        handed.append(watched.handed_out(rows))
+        return scaled_sums(rows, 1.0) if n_columns is None else pairs(rows, 1.0)
+
+    map_rows(watched.as_dask(5), function, None, dtype=np.float64, n_columns=n_columns).compute(scheduler="synchronous")
+    assert handed == [True, True, True]
+
+
 def test_the_argument_is_sent_to_each_worker_once(client):
     client.run(counts_reset)
     map_rows(da.zeros((400, 2), chunks=(10, 2)), sums_beside_a_record, CountedRecord(), dtype=np.float64).compute()

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import logging
+
+import dask.array as da
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from daskgmm.errors import InputDataError, InputTypeError, ParameterError, RowError
+from daskgmm.fitting import Start, fit_mixture, score_rows
+from daskgmm.mixture.density import log_density
+from daskgmm.settings import FitSettings
+from daskgmm.start import GivenStart
+from daskgmm.storage.dataset import as_row_blocks
+from tests.drawn import draw
+from tests.watched import WatchedArray, watched_computes
+
+
+@pytest.fixture
+def rows():
+    return draw("full", n_rows=600, spread=2.5).rows
+
+
+def blocks_of(rows, sample_weight=None, block_rows=70):
+    return as_row_blocks(da.from_array(rows, chunks=(block_rows, -1)), sample_weight)
+
+
+def fitted(blocks, *, given=None, previous=None, seed=0, **settings):
+    return fit_mixture(
+        blocks,
+        FitSettings(**{"n_components": 3, **settings}),
+        given=given or GivenStart(),
+        previous=previous,
+        random_state=np.random.RandomState(seed),
+    )
+
+
+def complete_start(drawn) -> GivenStart:
+    return GivenStart(drawn.start["weights_init"], drawn.start["means_init"], drawn.start["precisions_init"])
+
+
+def phases(result) -> list[str]:
+    return [entry.phase for entry in result.history]
+
+
+def test_plain_em_is_a_first_look_and_one_pass_an_iteration(rows):
+    result = fitted(blocks_of(rows), acceleration=None, init_size=None)
+    assert phases(result) == ["first-look"] + ["em"] * result.n_iter
+    assert result.n_passes == result.n_iter + 1
+    assert [entry.n_passes for entry in result.history] == list(range(1, result.n_passes + 1))
+
+
+def test_a_complete_start_needs_no_first_look(rows):
+    result = fitted(blocks_of(rows), given=complete_start(draw("full")))
+    assert phases(result) == ["em"] * result.n_iter
+    assert result.n_passes == result.n_iter
+
+
+def test_a_sample_smaller_than_the_data_is_fitted_first(rows):
+    result = fitted(blocks_of(rows), init_size=200)
+    assert phases(result) == ["first-look", "sample"] + ["em"] * result.n_iter
+    sample = result.history[1]
+    assert (sample.n_passes, sample.rows, sample.bytes) == (1, 200, 200 * 3 * 8)
+    assert result.n_passes == result.n_iter + 1
+
+
+def test_every_start_is_fitted_to_the_sample_and_one_of_them_to_the_data(rows):
+    result = fitted(blocks_of(rows), init_size=200, n_init=4, init_params="random_from_data")
+    assert phases(result) == ["first-look"] + ["sample"] * 4 + ["em"] * result.n_iter
+
+
+def test_without_acceleration_every_start_is_fitted_to_the_data(rows):
+    result = fitted(blocks_of(rows), init_size=200, n_init=3, init_params="random_from_data", acceleration=None)
+    assert "sample" not in phases(result)
+    assert phases(result).count("first-look") == 1
+    starts = [entry for entry in result.history if entry.phase == "em" and entry.change is None]
+    assert len(starts) == 3
+
+
+def test_the_best_of_several_starts_is_kept(rows):
+    result = fitted(blocks_of(rows), n_init=5, init_params="random", acceleration=None, tol=1e-2)
+    em = [entry for entry in result.history if entry.phase == "em"]
+    ends = [i for i, entry in enumerate(em) if i + 1 == len(em) or em[i + 1].change is None]
+    assert len(ends) == 5
+    assert result.lower_bound == max(em[end].lower_bound for end in ends)
+    assert result.n_iter == len(result.lower_bounds)
+
+
+def test_n_init_draws_as_scikit_learn_does(rows):
+    settings = {"n_init": 3, "init_params": "random_from_data", "tol": 1e-3}
+    expected = SklearnGaussianMixture(3, random_state=0, max_iter=200, **settings).fit(rows)
+    result = fitted(blocks_of(rows), acceleration=None, init_size=None, max_iter=200, **settings)
+    assert result.n_iter == expected.n_iter_
+    assert_allclose(result.lower_bound, expected.lower_bound_, rtol=0, atol=1e-9)
+
+
+def test_the_sample_saves_passes(rows):
+    rows = draw("full", n_rows=4_000, spread=1.0).rows
+    plain = fitted(blocks_of(rows, block_rows=1_000), acceleration=None, tol=1e-5, max_iter=400)
+    sampled = fitted(blocks_of(rows, block_rows=1_000), init_size=2_000, tol=1e-5, max_iter=400)
+    assert sampled.n_passes < plain.n_passes
+
+
+def test_data_that_are_their_own_sample_are_fitted_alike_with_and_without_acceleration(rows):
+    plain = fitted(blocks_of(rows), acceleration=None)
+    auto = fitted(blocks_of(rows), acceleration="auto")
+    assert_array_equal(auto.parameters.means, plain.parameters.means)
+
+
+def test_bounds_and_changes_of_the_history_are_those_of_the_iterations(rows):
+    result = fitted(blocks_of(rows))
+    em = [entry for entry in result.history if entry.phase == "em"]
+    assert [entry.lower_bound for entry in em] == list(result.lower_bounds)
+    assert em[0].change is None
+    assert_allclose([entry.change for entry in em[1:]], np.diff(result.lower_bounds), rtol=1e-9, atol=1e-15)
+    assert all(entry.rows == 600 and entry.bytes == 600 * 24 and entry.seconds >= 0 for entry in em)
+
+
+def test_bytes_are_those_of_the_rows_as_they_come(rows):
+    result = fitted(blocks_of(rows.astype(np.float32)))
+    assert result.history[0].bytes == 600 * 12
+
+
+def test_the_bound_never_falls(rows):
+    assert (np.diff(fitted(blocks_of(rows), tol=0.0, max_iter=60).lower_bounds) > -1e-12).all()
+
+
+def test_convergence_is_told(rows):
+    assert fitted(blocks_of(rows), tol=1e-3).converged
+    stopped = fitted(blocks_of(rows), tol=0.0, max_iter=3)
+    assert not stopped.converged
+    assert stopped.n_iter == 3
+
+
+def test_no_iterations_leave_the_start(rows):
+    result = fitted(blocks_of(rows), max_iter=0)
+    expected = SklearnGaussianMixture(3, random_state=0, max_iter=0).fit(rows)
+    assert_allclose(result.parameters.means, expected.means_, rtol=1e-9)
+    assert (result.n_iter, result.n_passes, result.converged, result.lower_bounds) == (0, 1, False, ())
+    assert result.lower_bound == -np.inf
+
+
+def test_no_iterations_of_a_given_start_read_nothing(rows):
+    watched = WatchedArray(rows)
+    drawn = draw("full")
+    result = fitted(as_row_blocks(watched.as_dask(70)), given=complete_start(drawn), max_iter=0)
+    assert watched.n_reads == 0
+    assert_array_equal(result.parameters.means, drawn.start["means_init"])
+    assert (result.n_passes, result.n_samples) == (0, 600)
+
+
+def test_an_earlier_fit_is_gone_on_from(rows):
+    blocks = blocks_of(rows)
+    first = fitted(blocks, tol=0.0, max_iter=5)
+    second = fitted(blocks, tol=0.0, max_iter=5, previous=Start(first.parameters, first.lower_bound))
+    whole = fitted(blocks, tol=0.0, max_iter=10)
+    assert_array_equal(second.parameters.means, whole.parameters.means)
+    assert phases(second) == ["em"] * 5
+    assert second.history[0].change == pytest.approx(whole.lower_bounds[5] - whole.lower_bounds[4])
+
+
+def test_an_earlier_converged_fit_stops_after_one_pass(rows):
+    blocks = blocks_of(rows)
+    first = fitted(blocks, tol=1e-3)
+    assert fitted(blocks, tol=1e-3, previous=Start(first.parameters, first.lower_bound)).n_iter == 1
+
+
+def test_a_component_without_rows_is_reseeded_and_noted(rows, covariance_type):
+    drawn = draw(covariance_type, n_rows=600, spread=2.5)
+    means = drawn.means.copy()
+    means[1] = 1e3
+    given = GivenStart(drawn.start["weights_init"], means, drawn.start["precisions_init"])
+    result = fitted(blocks_of(drawn.rows), given=given, covariance_type=covariance_type)
+    assert result.history[0].reseeded == (1,)
+    assert np.isfinite(result.parameters.precisions_cholesky).all()
+    assert np.abs(result.parameters.means).max() < 100
+    assert result.parameters.weights.min() > 1e-3
+
+
+def test_the_number_of_rows_is_found_where_it_is_unknown(rows):
+    lazy = da.from_array(rows, chunks=(70, -1))
+    result = fitted(as_row_blocks(lazy[lazy[:, 0] > 0]))
+    assert result.n_samples == (rows[:, 0] > 0).sum()
+    assert all(entry.rows == result.n_samples for entry in result.history)
+
+
+def test_every_pass_is_one_compute(rows):
+    with watched_computes() as computes:
+        result = fitted(blocks_of(rows), init_size=200, n_init=3)
+    assert len(computes) == result.n_passes
+
+
+def test_rows_here_are_not_sent_to_the_ambient_scheduler(rows):
+    with watched_computes() as computes:
+        fitted(as_row_blocks(rows))
+    assert computes == []
+
+
+def test_blas_uses_one_thread_in_tasks(rows):
+    watched = WatchedArray(rows)
+    fitted(as_row_blocks(watched.as_dask(70)), max_iter=2)
+    assert watched.blas_threads == {1}
+
+
+def test_steps_are_logged(rows, caplog):
+    with caplog.at_level(logging.INFO, logger="daskgmm"):
+        result = fitted(blocks_of(rows), init_size=200)
+    assert len(caplog.messages) == len(result.history)
+
+
+@pytest.mark.parametrize("init_size", ["auto", None, 500])
+@pytest.mark.parametrize("complete", [False, True], ids=["found start", "given start"])
+@pytest.mark.parametrize("unknown", [False, True], ids=["known sizes", "unknown sizes"])
+def test_fewer_rows_than_components_are_an_error(init_size, complete, unknown):
+    drawn = draw("full", n_rows=2)
+    rows = da.from_array(drawn.rows, chunks=(1, 3))
+    rows = rows[rows[:, 0] > -np.inf] if unknown else rows
+    given = complete_start(draw("full")) if complete else None
+    with pytest.raises(InputDataError, match="n_components = 3, n_samples = 2"):
+        fitted(as_row_blocks(rows), given=given, init_size=init_size)
+
+
+def test_fewer_rows_of_positive_weight_than_components_are_an_error(rows):
+    weights = np.zeros(600)
+    weights[[3, 500]] = 1.0
+    with pytest.raises(InputDataError, match="n_components = 3, n_samples = 2"):
+        fitted(blocks_of(rows, weights))
+
+
+@pytest.mark.parametrize("complete", [False, True], ids=["found start", "given start"])
+def test_rows_of_no_weight_at_all_are_an_error(rows, complete):
+    given = complete_start(draw("full")) if complete else None
+    with pytest.raises(InputDataError, match="weight"):
+        fitted(blocks_of(rows, np.zeros(600)), given=given)
+
+
+@pytest.mark.parametrize("complete", [False, True], ids=["found start", "given start"])
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_a_bad_weight_is_an_error_that_names_its_row(rows, complete, bad):
+    weights = np.ones(600)
+    weights[301] = bad
+    given = complete_start(draw("full")) if complete else None
+    with pytest.raises(RowError, match=r"^row 301 \(row 21 of block 4\): sample_weight is "):
+        fitted(blocks_of(rows, weights), given=given)
+
+
+def test_a_start_that_does_not_fit_is_an_error_before_anything_is_read(rows):
+    watched = WatchedArray(rows)
+    with pytest.raises(ParameterError, match="means_init"):
+        fitted(as_row_blocks(watched.as_dask(70)), given=GivenStart(means=np.zeros((3, 2))))
+    assert watched.n_reads == 0
+
+
+def test_blocks_that_are_not_rows_of_numbers_are_an_error(rows):
+    lazy = da.from_array(rows, chunks=(70, -1)).map_blocks(lambda block: block.astype(complex), meta=np.empty((0, 0)))
+    with pytest.raises(InputTypeError, match="complex128"):
+        fitted(as_row_blocks(lazy))
+
+
+def test_score_rows_sums_log_densities_in_one_pass(rows):
+    parameters = fitted(blocks_of(rows)).parameters
+    with watched_computes() as computes:
+        score = score_rows(blocks_of(rows), parameters)
+    assert len(computes) == 1
+    assert score.n_samples == score.weight == 600
+    assert_allclose(score.total, log_density(rows, parameters).sum(), rtol=1e-12)
+
+
+def test_score_rows_weighs(rows):
+    parameters = fitted(blocks_of(rows)).parameters
+    weights = np.arange(600.0)
+    score = score_rows(blocks_of(rows, weights), parameters)
+    assert_allclose(score.mean, np.average(log_density(rows, parameters), weights=weights), rtol=1e-12)
+
+
+def test_score_rows_needs_weight(rows):
+    parameters = fitted(blocks_of(rows)).parameters
+    with pytest.raises(InputDataError, match="positive weight"):
+        score_rows(blocks_of(rows, np.zeros(600)), parameters)
