@@ -1,0 +1,44 @@
+"""The command line: `daskgmm ...`, and `dask gmm ...` through Dask's own command.
+
+Only click is imported until a command runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from daskgmm.cli.demo import demo
+from daskgmm.cli.fit import fit
+from daskgmm.cli.inspect import inspect
+from daskgmm.cli.predict import predict
+from daskgmm.cli.score import score
+
+__all__ = ["main"]
+
+
+# The first line keeps click from filling the paragraph.
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  a bug
+  2  wrong usage, or an output that exists
+  3  a check failed
+  4  bad input or model
+  5  cluster or storage failed; worth a retry"""
+
+
+# The name is what `dask` registers it under; the installed script is called daskgmm.
+@click.group(
+    "gmm", epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="daskgmm")
+def main() -> None:
+    """Fit Gaussian mixtures to data larger than memory.
+
+    Data are Zarr arrays of shape (rows, features), on disk or at a URL. Results go to standard output, logs to standard
+    error. Start with `daskgmm demo`, or with `daskgmm fit --help`.
+    """
+
+
+for command in (fit, predict, score, inspect, demo):
+    main.add_command(command)

@@ -1,0 +1,78 @@
+"""What a failure tells the caller of a command: one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from daskgmm.errors import (
+    ChunkReadError,
+    ClusterError,
+    DaskGMMError,
+    MissingChunksError,
+    OutputExistsError,
+    ParameterError,
+    QualityGateError,
+    StorageError,
+    StoreNotFoundError,
+)
+
+__all__ = ["command_session", "exit_code"]
+
+WRONG_USAGE, CHECK_FAILED, BAD_INPUT, WORTH_A_RETRY = 2, 3, 4, 5
+
+# The first class that fits decides; what fits none but is ours is bad input.
+EXIT_CODES: tuple[tuple[type[DaskGMMError], int], ...] = (
+    (ParameterError, WRONG_USAGE),
+    (QualityGateError, CHECK_FAILED),
+    (OutputExistsError, WRONG_USAGE),
+    (StoreNotFoundError, BAD_INPUT),
+    (MissingChunksError, BAD_INPUT),
+    (ChunkReadError, BAD_INPUT),
+    (StorageError, WORTH_A_RETRY),
+    (ClusterError, WORTH_A_RETRY),
+    (DaskGMMError, BAD_INPUT),
+)
+
+
+def exit_code(error: DaskGMMError) -> int:
+    """Return the exit code of a command that ended with this error."""
+    return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+
+
+@contextmanager
+def command_session() -> Iterator[None]:
+    """Run the body of a command: log to standard error, end with one line and the right exit code on failure."""
+    handler = logging.StreamHandler(sys.stderr)
+    # What Dask's schedulers and workers say in passing is not what a command was started for.
+    handler.addFilter(lambda record: record.name == "daskgmm" or record.levelno >= logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log = logging.getLogger("daskgmm")
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _log_warning
+            yield
+    except DaskGMMError as error:
+        message = " ".join(str(error).split())
+        print(f"daskgmm: error: {message}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    finally:
+        log.setLevel(level)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log a warning as one line, without the line of code that nobody at a shell asked for."""
+    logging.getLogger("daskgmm").warning("%s", message)

@@ -1,0 +1,50 @@
+"""Options that several commands share: which cluster, and what makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from daskgmm.cli.options import ClusterChoice
+
+NOTHING = {
+    "scheduler": None,
+    "scheduler_file": None,
+    "n_workers": None,
+    "threads_per_worker": 1,
+    "memory_limit": None,
+    "timeout": "30s",
+}
+
+
+def test_words_become_values():
+    settings = ClusterChoice(**{**NOTHING, "n_workers": 3, "memory_limit": "2GiB", "timeout": "5m"}).settings()
+    assert (settings.n_workers, settings.memory_limit, settings.timeout) == (3, 2 * 2**30, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--n-workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "one way to find a cluster"),
+        (["--n-workers", "2", "--memory-limit", "much"], "a size such as"),
+        (["--timeout", "soon"], "a duration such as"),
+        (["--n-workers", "0"], "0"),
+    ],
+    ids=["two clusters", "size", "duration", "no workers"],
+)
+def test_cluster_options_without_sense_are_wrong_usage(options, message, invoke, model, store):
+    result = invoke("score", model, store, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_scheduler_that_does_not_answer_is_worth_a_retry(invoke, model, store):
+    result = invoke("score", model, store, "--scheduler", "tcp://127.0.0.1:1", "--timeout", "500ms")
+    assert result.exit_code == 5
+    assert "tcp://127.0.0.1:1" in result.stderr
+
+
+def test_a_scheduler_file_that_is_not_there_is_worth_a_retry(invoke, model, store, tmp_path):
+    result = invoke("score", model, store, "--scheduler-file", tmp_path / "scheduler.json")
+    assert result.exit_code == 5
+    assert "scheduler.json" in result.stderr
