@@ -1,4 +1,4 @@
-"""Instruments: a scheduler that keeps what it is handed, rows that know how many blocks are alive, records that count."""
+"""Instruments: a scheduler that keeps what it is handed, rows that know who holds them, records that count."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class WatchedArray:
         self.alive = 0
         self.most_alive = 0
         self.blas_threads: set[int] = set()
+        self._slices: list[weakref.ref[np.ndarray]] = []
         self._lock = threading.Lock()
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -47,9 +48,16 @@ class WatchedArray:
             self.n_reads += 1
             self.alive += 1
             self.most_alive = max(self.most_alive, self.alive)
-            self.blas_threads |= {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+            self.blas_threads |= {
+                library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+            }
+            self._slices.append(weakref.ref(block))
         weakref.finalize(block, self._freed)
         return block
+
+    def handed_out(self, array: np.ndarray) -> bool:
+        """Whether an array is a slice that was read here, or a view of one, rather than a copy."""
+        return any((block := kept()) is not None and np.shares_memory(array, block) for kept in self._slices)
 
     def _freed(self) -> None:
         with self._lock:
