@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from daskgmm.errors import InputDataError, InputTypeError
+from daskgmm.errors import InputDataError
+from daskgmm.mixture.dense import check_dense
 from daskgmm.storage.dataset import RowBlocks, as_row_blocks, is_out_of_core
 
 __all__ = ["row_blocks_of"]
@@ -67,8 +68,6 @@ def _note_features(estimator: Any, n_features: int, *, reset: bool) -> None:
 
 def _check_plain(X: Any) -> None:
     """Raise InputTypeError for arrays in memory that would be converted to numbers they do not stand for."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise InputTypeError("expected a plain array; got a masked one. Fill it, or give masked rows sample_weight 0")
-    dtype = getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype) and (dtype.kind in "mM" or dtype.names is not None):
-        raise InputTypeError(f"expected rows of real numbers; got dtype {dtype}. Convert them to float first")
+    # Objects may hold numbers, and of complex numbers scikit-learn speaks itself.
+    if isinstance(X, np.ma.MaskedArray) or (isinstance(X, np.ndarray) and X.dtype.kind in "mMSUV"):
+        check_dense(X, "X")

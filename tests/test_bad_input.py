@@ -307,3 +307,8 @@ def test_a_fit_that_fails_leaves_the_earlier_mixture(model, rows, as_input):
     with pytest.raises(DaskGMMError):
         model.fit(as_input(bad))
     np.testing.assert_array_equal(model.score_samples(rows), before)
+
+
+def test_text_that_could_be_read_as_numbers_is_refused_in_memory_too():
+    with pytest.raises(InputTypeError, match="convert text to numbers"):
+        GaussianMixture().fit(np.array([["1.5"], ["2.5"], ["3"]]))

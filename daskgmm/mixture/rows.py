@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskgmm.errors import InputDataError, InputTypeError, RowError
+from daskgmm.errors import InputDataError, RowError
 from daskgmm.mixture.covariance import Floats
+from daskgmm.mixture.dense import check_dense
 
 __all__ = ["UNKNOWN_BLOCK", "bad_row", "checked_rows", "checked_weights", "tile_rows"]
 
@@ -37,19 +38,11 @@ def checked_rows(block: Any, n_features: int) -> NDArray[Any]:
     InputDataError
         If it has other dimensions or another number of features.
     """
-    if not isinstance(block, np.ndarray) or isinstance(block, np.ma.MaskedArray):
-        kind = f"{type(block).__module__}.{type(block).__name__}"
-        raise InputTypeError(
-            f"expected blocks that are plain NumPy arrays; got {kind}. Fill masked values or give their rows weight 0, "
-            "and make sparse blocks dense (for instance with X.map_blocks(lambda block: block.todense()))"
-        )
-    if block.dtype.kind not in "fiub":
-        raise InputTypeError(
-            f"expected rows of real numbers; got dtype {block.dtype}. Convert them with X.astype(float)"
-        )
+    check_dense(block, "rows")
     if block.ndim != 2 or block.shape[1] != n_features:
         raise InputDataError(f"expected blocks of shape (rows, {n_features}); got shape {block.shape}")
-    return block
+    rows: NDArray[Any] = block
+    return rows
 
 
 def checked_weights(weights: Any, n_rows: int) -> Floats:

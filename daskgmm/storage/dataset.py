@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import InputDataError, InputTypeError, ParameterError
+from daskgmm.mixture.dense import check_dense
 from daskgmm.storage.blocks import TARGET_BYTES, BlockChoice, block_lengths, cut, worker_block_bytes
-from daskgmm.storage.dense import check_dense
 from daskgmm.storage.zarr_open import ZarrSource, is_zarr, open_array
 from daskgmm.storage.zarr_rows import check_complete, check_layout, zarr_rows
 

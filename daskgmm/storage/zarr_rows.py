@@ -21,7 +21,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from daskgmm.errors import ChunkReadError, InputDataError, MissingChunksError
-from daskgmm.storage.dense import check_dtype
+from daskgmm.mixture.dense import check_dtype
 
 __all__ = ["ZarrRows", "check_complete", "check_layout", "zarr_rows"]
 

@@ -115,7 +115,7 @@ def test_a_row_that_is_not_finite_is_named(parameters, drawn, function, value):
         (np.zeros((4, 3), dtype="m8[s]"), InputTypeError, "timedelta64"),
         (np.zeros((4, 3), dtype="U3"), InputTypeError, "U3"),
         (np.zeros((4, 3), dtype=[("a", float)]), InputTypeError, "'a'"),
-        (np.ma.zeros((4, 3)), InputTypeError, "Fill masked values"),
+        (np.ma.zeros((4, 3)), InputTypeError, "drop the masked rows"),
         ([[0.0, 0.0, 0.0]], InputTypeError, "got builtins.list"),
     ],
 )

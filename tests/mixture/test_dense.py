@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 from daskgmm.errors import InputTypeError
-from daskgmm.storage.dense import check_dense, check_dtype
+from daskgmm.mixture.dense import check_dense, check_dtype
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f8", "<i4", ">u2", "i1", "u8", "?"])
