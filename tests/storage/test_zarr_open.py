@@ -7,9 +7,11 @@ import pickle
 import uuid
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import zarr
+from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import LocalStore, MemoryStore
 
 from daskgmm.errors import InputDataError, InputTypeError, ParameterError, StorageError, StoreNotFoundError
@@ -75,12 +77,34 @@ def test_an_opened_array_is_taken_as_it_is(group):
         open_array(array, "one", None)
 
 
-def test_a_url_is_opened_through_fsspec():
+def test_a_url_is_opened():
     url = f"memory://{uuid.uuid4().hex}/rows.zarr"
     zarr.create_array(url, shape=(4, 2), chunks=(2, 2), dtype="f8")[:] = 1.0
-    array, source = open_array(url, None, {"skip_instance_cache": True})
+    array, source = open_array(url, None, None)
     assert array[:].sum() == 8.0
     assert source == url
+
+
+class LockedFileSystem(MemoryFileSystem):
+    """A filesystem that wants to know a password."""
+
+    protocol = "locked"
+    cachable = False
+
+    def __init__(self, password: str = "", **options: object) -> None:
+        super().__init__(**options)
+        if password != "sesame":
+            raise PermissionError("wrong password")
+
+
+def test_storage_options_open_a_url_through_fsspec():
+    fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
+    url = f"locked://{uuid.uuid4().hex}/rows.zarr"
+    zarr.create_array(url, shape=(4, 2), chunks=(2, 2), dtype="f8", storage_options={"password": "sesame"})[:] = 1.0
+    array, _ = open_array(url, None, {"password": "sesame"})
+    assert array[:].sum() == 8.0
+    with pytest.raises(StorageError, match="wrong password"):
+        open_array(url, None, {"password": "guess"})
 
 
 def test_a_store_object_is_opened():
