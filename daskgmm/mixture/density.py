@@ -14,14 +14,29 @@ from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_s
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.rows import bad_row, checked_rows, tile_rows
 
-__all__ = ["TileDensity", "labels", "log_density", "normalize", "responsibilities"]
+__all__ = ["TileDensity", "labels", "log_density", "log_factors", "normalize", "normalize_and_sum", "responsibilities"]
 
 # Log densities below this stand for zero. It keeps rows finite whose squared distance overflows; the sum of any number
 # of rows' log densities stays finite as well.
 LOWEST_LOG_PROB = -1e290
-# exp(-100) = 4e-44 is as good as zero beside the largest term, 1. Smaller ones would become denormal numbers in the
-# products that follow, and those run several times slower.
-SMALLEST_EXPONENT = -100.0
+# exp(-80) = 2e-35 is as good as zero beside the largest term, 1. Smaller ones would become denormal numbers in float32,
+# and those run several times slower in the products that follow.
+SMALLEST_EXPONENT = -80.0
+
+
+def log_factors(parameters: MixtureParameters) -> Floats:
+    """Return log weight plus log of the normalising constant of each component, shape (n_components, 1).
+
+    A component of weight 0 gets a number so low that its exponential is 0, not minus infinity, whose product with 0 in
+    a matrix product would be NaN.
+    """
+    structure = covariance_structure(parameters.covariance_type)
+    n_components, n_features = parameters.means.shape
+    with np.errstate(divide="ignore"):
+        log_weights = np.maximum(np.log(parameters.weights), LOWEST_LOG_PROB)
+    determinants = structure.log_determinants(parameters.precisions_cholesky, n_features)
+    factors: Floats = log_weights + determinants - n_features / 2 * math.log(2 * math.pi)
+    return factors.reshape(n_components, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +51,7 @@ class TileDensity:
     means: Floats
     precisions_cholesky: Floats
     log_factors: Floats
-    """Log weight plus log of the normalising constant of each component, shape (n_components, 1)."""
+    """As the function of that name returns, shape (n_components, 1)."""
     step: int
     """Rows of a tile."""
     buffers: tuple[Floats, Floats, Floats, Floats]
@@ -45,24 +60,16 @@ class TileDensity:
     @classmethod
     def of(cls, parameters: MixtureParameters, n_rows: int) -> TileDensity:
         """Prepare the tiles of a block of n_rows rows."""
-        structure = covariance_structure(parameters.covariance_type)
         n_components, n_features = parameters.means.shape
-        with np.errstate(divide="ignore"):  # a component of weight 0 has log weight -inf
-            log_weights = np.log(parameters.weights)
-        log_factors = (
-            log_weights
-            + structure.log_determinants(parameters.precisions_cholesky, n_features)
-            - n_features / 2 * math.log(2 * math.pi)
-        )
         step = tile_rows(n_components, n_features)
         longest = min(step, n_rows)
         rows_of = (n_features, n_components * n_features, n_components * n_features, n_components)
         rows, centred, whitened, log_prob = (np.empty(width * longest) for width in rows_of)
         return cls(
-            structure=structure,
+            structure=covariance_structure(parameters.covariance_type),
             means=parameters.means[:, :, None],
             precisions_cholesky=parameters.precisions_cholesky,
-            log_factors=log_factors.reshape(n_components, 1),
+            log_factors=log_factors(parameters),
             step=step,
             buffers=(rows, centred, whitened, log_prob),
         )
@@ -95,21 +102,27 @@ class TileDensity:
         return log_prob, centred, whitened
 
 
-def normalize(log_prob: Floats) -> Floats:
+def normalize(log_prob: Floats, weights: Floats | None = None) -> Floats:
     """Turn log_prob (n_components, n_rows) into responsibilities in place; return the log densities (n_rows,).
 
     The largest term is taken out before exponentials are summed (log-sum-exp), so that rows on which every density
-    underflows still get responsibilities that sum to one.
+    underflows still get responsibilities that sum to one. With weights (n_rows,) they sum to these.
     """
     largest = log_prob.max(axis=0)
     log_prob -= largest
     np.maximum(log_prob, SMALLEST_EXPONENT, out=log_prob)
     np.exp(log_prob, out=log_prob)
     total = log_prob.sum(axis=0)
-    log_prob /= total
+    log_prob *= ((1.0 if weights is None else weights) / total).astype(log_prob.dtype, copy=False)
     log_norm: Floats = np.log(total, out=total)
     log_norm += largest
     return log_norm
+
+
+def normalize_and_sum(log_prob: Floats, weights: Floats | None) -> float:
+    """Turn log_prob into weighted responsibilities in place; return the weighted sum of the log densities."""
+    log_norm = normalize(log_prob, weights)
+    return float(log_norm.sum(dtype=np.float64) if weights is None else log_norm @ weights)
 
 
 def log_density(block: NDArray[Any], parameters: MixtureParameters) -> Floats:

@@ -6,7 +6,10 @@ from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.errors import InputDataError, InputTypeError, RowError
-from daskgmm.kernels.blas import e_step
+from daskgmm.kernels.blas import _formulation, e_step
+from daskgmm.kernels.centred import centred_moments
+from daskgmm.kernels.quadratic import quadratic_moments
+from daskgmm.kernels.triangular import triangular_moments
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.rows import tile_rows
 from daskgmm.mixture.statistics import SufficientStatistics
@@ -95,12 +98,48 @@ def test_memory_layout_changes_no_bit(drawn, view):
     assert_same_bits(e_step(view(drawn.rows), None, parameters), e_step(drawn.rows, None, parameters))
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2", "i4", "u1", "?"])
-def test_narrow_dtypes_are_accumulated_in_float64(drawn, dtype):
+@pytest.mark.parametrize("dtype", ["f2", "i4", "u1", "?"])
+def test_narrow_dtypes_are_computed_in_float64(drawn, dtype):
     rows = np.abs(drawn.rows).astype(dtype)
     statistics = e_step(rows, None, parameters_of(drawn))
     assert statistics.second.dtype == np.float64
     assert_same_bits(statistics, e_step(rows.astype(np.float64), None, parameters_of(drawn)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("spread", [0.5, 2.0, 6.0, 30.0])
+def test_float32_rows_are_within_the_stated_bound(covariance_type, spread, weighted):
+    drawn = draw(covariance_type, n_rows=20_000, n_components=8, n_features=8, spread=spread)
+    weights = np.linspace(0.0, 2.0, 20_000) if weighted else None
+    rows, parameters = drawn.rows.astype(np.float32), parameters_of(drawn)
+    narrow, wide = e_step(rows, weights, parameters), e_step(rows.astype(np.float64), weights, parameters)
+    assert narrow.second.dtype == np.float64
+    for name in ("log_likelihood", "counts", "second"):
+        expected = getattr(wide, name)
+        scale = np.abs(expected).max()
+        assert_allclose(getattr(narrow, name), expected, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
+
+
+def test_the_fastest_formulation_that_is_exact_is_taken():
+    def taken(covariance_type: str, n_features: int, distance: float, dtype: str = "f8") -> object:
+        """What is done about two components of unit variance, each at this distance from their centre."""
+        unit = np.eye(n_features) if covariance_type in ("full", "tied") else np.ones(n_features)
+        covariances = {"full": [unit, unit], "tied": unit, "diag": [unit, unit], "spherical": [1.0, 1.0]}
+        means = np.zeros((2, n_features))
+        means[:, 0] = -distance, distance
+        parameters = MixtureParameters.from_covariances(
+            weights=[0.5, 0.5], means=means, covariances=covariances[covariance_type], covariance_type=covariance_type
+        )
+        return _formulation(np.zeros((1, n_features), dtype), parameters)
+
+    assert taken("full", 8, 1.0) is quadratic_moments
+    assert taken("full", 8, 65.0) is centred_moments
+    assert taken("full", 64, 1.0) is triangular_moments
+    assert taken("full", 64, 4e3) is triangular_moments
+    assert taken("full", 64, 5e3) is centred_moments
+    assert taken("tied", 64, 1.0) is taken("diag", 64, 1.0) is taken("spherical", 64, 1.0) is quadratic_moments
+    assert taken("full", 8, 1.0, "f4").keywords == {"dtype": np.float32}
+    assert taken("full", 8, 17.0, "f4") is quadratic_moments
 
 
 @pytest.mark.parametrize(

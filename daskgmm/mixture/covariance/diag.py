@@ -20,6 +20,7 @@ class DiagonalCovariance(CovarianceStructure):
     """Covariances of shape (n_components, n_features)."""
 
     name = "diag"
+    shares_scatter = False
     has_matrices = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -57,6 +58,21 @@ class DiagonalCovariance(CovarianceStructure):
     def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
         moments: Floats = np.einsum("kdn,kdn->kd", weighted, centred)
         return moments
+
+    def n_quadratic(self, n_features: int) -> int:
+        return n_features
+
+    def quadratic_features(self, columns: Floats, *, out: Floats) -> None:
+        np.multiply(columns, columns, out=out)
+
+    def quadratic_coefficients(self, precisions: Floats) -> Floats:
+        return -precisions / 2
+
+    def linear_coefficients(self, precisions: Floats, means: Floats) -> Floats:
+        return precisions * means
+
+    def second_from_quadratic(self, sums: Floats, scatter: Floats) -> Floats:
+        return sums
 
     def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
         return second + 2 * first * shift + counts[:, None] * shift * shift

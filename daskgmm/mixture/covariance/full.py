@@ -21,6 +21,7 @@ class FullCovariance(CovarianceStructure):
     """Covariances of shape (n_components, n_features, n_features)."""
 
     name = "full"
+    shares_scatter = False
     has_matrices = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -57,6 +58,31 @@ class FullCovariance(CovarianceStructure):
 
     def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
         return weighted @ centred.transpose(0, 2, 1)
+
+    def n_quadratic(self, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def quadratic_features(self, columns: Floats, *, out: Floats) -> None:
+        start = 0
+        for i in range(len(columns)):  # x_i x_j for j >= i, row after row of the upper triangle
+            stop = start + len(columns) - i
+            np.multiply(columns[i:], columns[i], out=out[start:stop])
+            start = stop
+
+    def quadratic_coefficients(self, precisions: Floats) -> Floats:
+        i, j = np.triu_indices(precisions.shape[1])
+        return -precisions[:, i, j] * np.where(i == j, 0.5, 1.0)
+
+    def linear_coefficients(self, precisions: Floats, means: Floats) -> Floats:
+        return (precisions @ means[:, :, None])[:, :, 0]
+
+    def second_from_quadratic(self, sums: Floats, scatter: Floats) -> Floats:
+        n_features = len(scatter)
+        i, j = np.triu_indices(n_features)
+        second = np.empty((len(sums), n_features, n_features))
+        second[:, i, j] = sums
+        second[:, j, i] = sums
+        return second
 
     def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
         cross = first[:, :, None] * shift[:, None, :]

@@ -20,6 +20,7 @@ class SphericalCovariance(CovarianceStructure):
     """Covariances of shape (n_components,); second moments are of the distance, summed over the features."""
 
     name = "spherical"
+    shares_scatter = False
     has_matrices = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -56,6 +57,21 @@ class SphericalCovariance(CovarianceStructure):
     def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
         moments: Floats = np.einsum("kdn,kdn->k", weighted, centred)
         return moments
+
+    def n_quadratic(self, n_features: int) -> int:
+        return 1
+
+    def quadratic_features(self, columns: Floats, *, out: Floats) -> None:
+        np.einsum("dn,dn->n", columns, columns, out=out[0])
+
+    def quadratic_coefficients(self, precisions: Floats) -> Floats:
+        return -precisions[:, None] / 2
+
+    def linear_coefficients(self, precisions: Floats, means: Floats) -> Floats:
+        return precisions[:, None] * means
+
+    def second_from_quadratic(self, sums: Floats, scatter: Floats) -> Floats:
+        return sums[:, 0]
 
     def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
         moments: Floats = second + (shift * (2 * first + counts[:, None] * shift)).sum(axis=1)

@@ -30,6 +30,8 @@ class CovarianceStructure(ABC):
     name: str
     has_matrices: bool
     """Whether covariances are matrices, symmetric along their last two axes, rather than variances."""
+    shares_scatter: bool
+    """Whether x^T precision x is the same for all components and so left out of the quadratic features."""
 
     @abstractmethod
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -74,6 +76,30 @@ class CovarianceStructure(ABC):
     @abstractmethod
     def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
         """Return the second moments of `centred`, where `weighted` is `centred` times responsibilities."""
+
+    @abstractmethod
+    def n_quadratic(self, n_features: int) -> int:
+        """Return how many quadratic features of a row the log densities depend on, shared terms left out."""
+
+    @abstractmethod
+    def quadratic_features(self, columns: Floats, *, out: Floats) -> None:
+        """Write the quadratic features of `columns` (n_features, n_rows) to `out` (n_quadratic, n_rows)."""
+
+    @abstractmethod
+    def quadratic_coefficients(self, precisions: Floats) -> Floats:
+        """Return the coefficients (n_components, n_quadratic) of these features in -1/2 x^T precision x."""
+
+    @abstractmethod
+    def linear_coefficients(self, precisions: Floats, means: Floats) -> Floats:
+        """Return precision times mean, the coefficients (n_components, n_features) of a row's values."""
+
+    @abstractmethod
+    def second_from_quadratic(self, sums: Floats, scatter: Floats) -> Floats:
+        """Return second moments from sums (n_components, n_quadratic) of quadratic features.
+
+        `scatter` is the sum of x x^T over all components, (n_features, n_features); types whose quadratic features
+        leave out what components share take it from there.
+        """
 
     @abstractmethod
     def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:

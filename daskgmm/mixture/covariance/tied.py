@@ -21,6 +21,7 @@ class TiedCovariance(CovarianceStructure):
     """One covariance of shape (n_features, n_features); second moments are summed over the components."""
 
     name = "tied"
+    shares_scatter = True
     has_matrices = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -59,6 +60,21 @@ class TiedCovariance(CovarianceStructure):
     def second_moment(self, centred: Floats, weighted: Floats) -> Floats:
         moments: Floats = (weighted @ centred.transpose(0, 2, 1)).sum(axis=0)
         return moments
+
+    def n_quadratic(self, n_features: int) -> int:
+        return 0
+
+    def quadratic_features(self, columns: Floats, *, out: Floats) -> None:
+        return
+
+    def quadratic_coefficients(self, precisions: Floats) -> Floats:
+        return np.empty((1, 0))
+
+    def linear_coefficients(self, precisions: Floats, means: Floats) -> Floats:
+        return means @ precisions
+
+    def second_from_quadratic(self, sums: Floats, scatter: Floats) -> Floats:
+        return scatter
 
     def translate(self, second: Floats, first: Floats, counts: Floats, shift: Floats) -> Floats:
         cross = first.T @ shift
