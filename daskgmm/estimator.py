@@ -80,8 +80,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         the iterates plain EM's over all rows. Data small enough to be its own sample are fitted alike by both.
     init_size : int, "auto" or None, default="auto"
         Rows of the sample; "auto" chooses from the numbers of parameters and features; None takes all rows into memory.
-    kernel : {"auto", "blas"}, default="auto"
-        Implementation of the E-step.
+    kernel : {"auto", "blas", "fused"}, default="auto"
+        E-step: products of NumPy's BLAS, compiled with Numba (if installed), or the faster one that is exact.
 
     Attributes
     ----------

@@ -2,24 +2,24 @@
 
 With phi(x) = [quadratic features, x, 1] the log densities of all components are one product W phi(x), and the sums of
 responsibilities times phi hold all moments. Rows are taken relative to one centre, so that a tile's features are made
-once for all components, and no temporary holds more than (features + components) times rows. `lost_digits_ratio` tells
-what that costs in digits.
+once for all components, and no temporary holds more than (features + components) times rows. What that costs in digits
+is told by `quadratic_form.lost_digits_ratio`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from daskgmm.kernels.moments import Moments
-from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_structure
-from daskgmm.mixture.density import log_factors, normalize_and_sum
+from daskgmm.kernels.quadratic_form import QuadraticForm
+from daskgmm.mixture.covariance import Floats
+from daskgmm.mixture.density import normalize_and_sum
 from daskgmm.mixture.parameters import MixtureParameters
 
-__all__ = ["lost_digits_ratio", "quadratic_moments"]
+__all__ = ["quadratic_moments"]
 
 # Elements of a tile's features and log densities. Up to 100 of them a row, exponentials and sums take most of the time
 # and want the tile in a second-level cache (512 KiB). Beyond that the matrix products do, which block for the caches by
@@ -28,47 +28,6 @@ __all__ = ["lost_digits_ratio", "quadratic_moments"]
 FEW_FEATURES = 100
 SHORT_TILE, LONG_TILE = 2**16, 2**19
 MOST_TILE_ROWS, FEWEST_TILE_ROWS = 4096, 64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Form:
-    """The log densities of a mixture as a linear function of quadratic features."""
-
-    structure: CovarianceStructure
-    centre: Floats
-    """The point that rows are taken relative to, shape (n_features,)."""
-    means: Floats
-    """Means relative to the centre, shape (n_components, n_features)."""
-    coefficients: Floats
-    """Coefficients of [quadratic features, x, 1], shape (n_components, n_quadratic + n_features + 1)."""
-
-    @classmethod
-    def of(cls, parameters: MixtureParameters) -> _Form:
-        structure = covariance_structure(parameters.covariance_type)
-        centre = _centre(parameters)
-        means = parameters.means - centre
-        precisions = parameters.precisions
-        linear = structure.linear_coefficients(precisions, means)
-        constant = log_factors(parameters) - np.einsum("kd,kd->k", linear, means)[:, None] / 2
-        quadratic = structure.quadratic_coefficients(precisions)
-        quadratic = np.broadcast_to(quadratic, (len(means), quadratic.shape[1]))
-        return cls(structure, centre, means, np.concatenate([quadratic, linear, constant], axis=1))
-
-
-def _centre(parameters: MixtureParameters) -> Floats:
-    return parameters.weights @ parameters.means
-
-
-def lost_digits_ratio(parameters: MixtureParameters) -> float:
-    """Return the largest squared distance of a mean from the common centre, in the component's standard deviations.
-
-    Second moments about a mean are computed as those about the centre minus the squared distance between the two, so
-    that rounding in them grows by this ratio, and rounding in log densities likewise.
-    """
-    structure = covariance_structure(parameters.covariance_type)
-    means = parameters.means - _centre(parameters)
-    linear = structure.linear_coefficients(parameters.precisions, means)
-    return float(np.einsum("kd,kd->k", linear, means).max())
 
 
 def quadratic_moments(
@@ -86,7 +45,7 @@ def quadratic_moments(
     dtype : dtype
         Of the arithmetic within a tile; sums over tiles are float64.
     """
-    form = _Form.of(parameters)
+    form = QuadraticForm.of(parameters)
     n_components, n_coefficients = form.coefficients.shape
     n_features = len(form.centre)
     step = _tile_rows(n_coefficients + n_components)
@@ -110,24 +69,7 @@ def quadratic_moments(
         sums += np.matmul(log_prob, phi.T, out=product)
         if form.structure.shares_scatter:
             scatter += columns @ (columns if tile_weights is None else columns * tile_weights.astype(dtype)).T
-    if form.structure.shares_scatter:
-        # The term -1/2 x^T precision x that all components share and the features leave out.
-        log_likelihood -= float((parameters.precisions * scatter).sum()) / 2
-    return _about_means(form, log_likelihood, sums, scatter)
-
-
-def _about_means(form: _Form, log_likelihood: float, sums: Floats, scatter: Floats) -> Moments:
-    """Return moments about the means from those about the centre."""
-    n_features = len(form.centre)
-    counts = sums[:, -1]
-    first = sums[:, -n_features - 1 : -1]
-    second = form.structure.second_from_quadratic(sums[:, : -n_features - 1], scatter)
-    return Moments(
-        log_likelihood=log_likelihood,
-        counts=counts,
-        first=first - counts[:, None] * form.means,
-        second=form.structure.translate(second, first, counts, -form.means),
-    )
+    return form.moments(log_likelihood, sums, scatter)
 
 
 def _tile_rows(n_elements: int) -> int:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from numpy.testing import assert_allclose
 
-from daskgmm.kernels.blas import MOST_LOST_DIGITS
 from daskgmm.kernels.centred import centred_moments
-from daskgmm.kernels.quadratic import _tile_rows, lost_digits_ratio, quadratic_moments
+from daskgmm.kernels.quadratic import _tile_rows, quadratic_moments
+from daskgmm.kernels.quadratic_form import MOST_LOST_DIGITS, lost_digits_ratio
 from daskgmm.mixture.parameters import MixtureParameters
 from tests.drawn import Drawn, draw
 from tests.strategies import mixtures_with_rows
@@ -50,21 +50,6 @@ def test_digits_are_kept_up_to_the_ratio_that_is_allowed(covariance_type, assert
     parameters = parameters_of(far)
     assert MOST_LOST_DIGITS / 2 < lost_digits_ratio(parameters) < MOST_LOST_DIGITS * 2
     assert_close(quadratic_moments(far.rows, None, parameters), centred_moments(far.rows, None, parameters), rtol=1e-12)
-
-
-def test_the_ratio_is_the_largest_squared_distance_from_the_centre(drawn):
-    parameters = parameters_of(drawn)
-    offsets = parameters.means - np.average(parameters.means, axis=0, weights=parameters.weights)
-    covariances = {
-        "full": drawn.covariances,
-        "tied": [drawn.covariances] * 3,
-        "diag": [np.diag(row) for row in np.atleast_2d(drawn.covariances)],
-        "spherical": [value * np.eye(3) for value in np.ravel(drawn.covariances)],
-    }[drawn.covariance_type]
-    expected = max(
-        offset @ np.linalg.solve(covariance, offset) for offset, covariance in zip(offsets, covariances, strict=True)
-    )
-    assert_allclose(lost_digits_ratio(parameters), expected, rtol=1e-10)
 
 
 def test_rows_far_from_the_origin_cost_no_digits(covariance_type, assert_close):
