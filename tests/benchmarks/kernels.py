@@ -1,113 +1,158 @@
-"""One iteration of EM on rows in memory: this package's kernel and M-step, and scikit-learn's `_e_step` and `_m_step`.
+"""One iteration of EM on rows in memory: this package's kernels, scikit-learn, oneDAL, and the limit of the machine.
 
-`python -m tests.benchmarks.kernels` prints the table that README.md shows. Both sides run in this process, in turns, on
-one BLAS thread, from the same parameters on the same rows.
+`python -m tests.benchmarks.kernels` prints what each takes and whether the bars hold, in under five minutes; with
+`--markdown` it prints the tables of README.md as well. All run in this process, in turns, on one thread, from the same
+parameters on the same rows. Times are CPU times, medians of five after a call that warms up.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
 from statistics import median
-from time import perf_counter_ns
+from typing import Any
 
-from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from daskgmm.kernels import choose_kernel
-from daskgmm.mixture.m_step import m_step
 from daskgmm.mixture.parameters import MixtureParameters
-from tests.drawn import Drawn, draw
+from tests.benchmarks.iterations import (
+    available_kernels,
+    daskgmm_iteration,
+    draw_mixture,
+    onedal_iterations,
+    sklearn_iteration,
+)
+from tests.benchmarks.machine import Machine, cpu_time, limit, measure_machine
+from tests.benchmarks.report import SINGLE, Shape, Timing, machine_text, markdown, summary_text, timing_text
 
-__all__ = ["SHAPES", "Timing", "markdown", "measure"]
+__all__ = ["CLUSTERS", "SHAPES", "main", "measure", "spread"]
 
-SHAPES = ((2, 3), (4, 8), (8, 16), (16, 32), (32, 32), (64, 16))
-"""(n_features, n_components) of each row of the table."""
-REG_COVAR = 1e-6
+SHAPES = (
+    Shape("full", 400_000, 2, 3, 25, 12, times_onedal=2.5),
+    Shape("full", 400_000, 4, 8, 25, 12, times_onedal=2.5, times_limit=1 / 2),
+    Shape("full", 200_000, 8, 16, 20, 12, times_onedal=2.5, times_limit=1 / 2),
+    Shape("full", 100_000, 16, 32, 14, 9, times_onedal=2.5, times_limit=1 / 2),
+    Shape("full", 50_000, 32, 32, 9, 5, times_onedal=2.5, times_limit=1 / 2),
+    Shape("full", 50_000, 64, 16, 5, 4, times_onedal=1.5),
+    Shape("full", 20_000, 128, 16, 4, 3),
+    Shape("tied", 100_000, 16, 32, 10),
+    Shape("diag", 500_000, 16, 32, 8),
+    Shape("spherical", 500_000, 16, 32, 8),
+)
+CLUSTERS = ("overlapping", "separated")
+
+Timer = Callable[[], float]
+"""Does one iteration and returns the CPU time it took, in nanoseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Medians over the repeats, in nanoseconds per row."""
+def spread(clusters: str, n_features: int) -> float:
+    """Return the standard deviation of the means, in about those of the clusters.
 
-    n_features: int
-    n_components: int
-    daskgmm: float
-    sklearn: float
-    ratio: float
-    """Median of scikit-learn's time over this package's, pair by pair."""
+    Distances between means grow as the root of the number of features: the spread of overlapping clusters falls with
+    it, or those of many features would not overlap.
+    """
+    return {"overlapping": min(1.0, 4 / math.sqrt(n_features)), "separated": 3.0}[clusters]
 
 
 def measure(
-    shapes: Sequence[tuple[int, int]] = SHAPES, *, n_rows: int = 50_000, n_repeats: int = 7, kernel: str = "auto"
-) -> list[Timing]:
-    """Time one iteration for each shape."""
+    shapes: Sequence[Shape], *, machines: Mapping[str, Machine], n_repeats: int = 5, seed: int = 0
+) -> Iterator[Timing]:
+    """Time one iteration on each shape, with overlapping and with separated clusters.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+    machines : mapping of str to Machine
+        Speeds with "float64" and with "float32".
+    n_repeats : int
+        How many times each is timed, after once that is not.
+    seed : int
+        Of the rows and mixtures drawn.
+    """
+    for shape in shapes:
+        for clusters in CLUSTERS:
+            rows, parameters = draw_mixture(
+                shape.covariance_type,
+                n_rows=shape.n_rows,
+                n_features=shape.n_features,
+                n_components=shape.n_components,
+                spread=spread(clusters, shape.n_features),
+                seed=seed,
+            )
+            medians = _medians(_timers(shape, rows, parameters), n_repeats)
+            times = {name: nanoseconds / shape.n_rows for name, nanoseconds in medians.items()}
+            yield Timing(shape, clusters, {**_limits(shape, machines), **times})
+
+
+def main(arguments: Sequence[str] | None = None, *, shapes: Sequence[Shape] = SHAPES) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--markdown", action="store_true", help="print the tables of README.md as well")
+    with_tables = parser.parse_args(arguments).markdown
     with threadpool_limits(limits=1):
-        return [_measure_shape(*shape, n_rows=n_rows, n_repeats=n_repeats, kernel=kernel) for shape in shapes]
+        machines = {name: measure_machine(name) for name in ("float64", "float32")}
+        _write("\n".join(machine_text(name, machine) for name, machine in machines.items()))
+        timings = []
+        for timing in measure(shapes, machines=machines):
+            timings.append(timing)
+            _write(timing_text(timing))  # the whole takes minutes: what is known is shown
+    _write(summary_text(timings))
+    if with_tables:
+        _write(markdown(timings))
 
 
-def markdown(timings: Sequence[Timing]) -> str:
-    """Return the timings as a Markdown table."""
-    lines = [
-        "| features | components | daskgmm, ns a row | scikit-learn, ns a row | ratio |",
-        "|---------:|-----------:|------------------:|-----------------------:|------:|",
-    ]
-    lines += [
-        f"| {timing.n_features} | {timing.n_components} | {timing.daskgmm:,.0f} | {timing.sklearn:,.0f} "
-        f"| {timing.ratio:.1f} |"
-        for timing in timings
-    ]
-    return "\n".join(lines)
+def _limits(shape: Shape, machines: Mapping[str, Machine]) -> dict[str, float]:
+    names = {"limit": "float64", "limit" + SINGLE: "float32"} if shape.has_float32 else {"limit": "float64"}
+    return {
+        name: limit(
+            machines[dtype], shape.covariance_type, n_features=shape.n_features, n_components=shape.n_components
+        )
+        for name, dtype in names.items()
+    }
 
 
-def _measure_shape(n_features: int, n_components: int, *, n_rows: int, n_repeats: int, kernel: str) -> Timing:
-    # Means some 1.5 standard deviations apart in each feature: neighbours overlap, as they do while a fit is under way.
-    drawn = draw("full", n_rows=n_rows, n_components=n_components, n_features=n_features, spread=1.5)
-    ours, theirs = daskgmm_iteration(drawn, kernel=kernel), sklearn_iteration(drawn)
-    ours(), theirs()  # the first call pays for pages and threads
-    pairs = [(_nanoseconds(ours), _nanoseconds(theirs)) for _ in range(n_repeats)]
-    return Timing(
-        n_features=n_features,
-        n_components=n_components,
-        daskgmm=median(pair[0] for pair in pairs) / n_rows,
-        sklearn=median(pair[1] for pair in pairs) / n_rows,
-        ratio=median(pair[1] / pair[0] for pair in pairs),
-    )
+def _timers(shape: Shape, rows: NDArray[Any], parameters: MixtureParameters) -> dict[str, Timer]:
+    """Return what is to be timed, by name."""
+    timers = {"scikit-learn": _timer(sklearn_iteration(rows, parameters))}
+    for kernel in available_kernels():
+        timers[kernel] = _timer(daskgmm_iteration(rows, parameters, kernel=kernel))
+    if shape.has_float32:
+        timers["auto" + SINGLE] = _timer(daskgmm_iteration(rows.astype(np.float32), parameters))
+    one, two = (onedal_iterations(rows, parameters, n_iterations=number) for number in (1, 2))
+    if one is not None and two is not None:
+        # What the second adds to the first leaves out what a fit does once.
+        timers["oneDAL"] = lambda: cpu_time(two) - cpu_time(one)
+    return timers
 
 
-def daskgmm_iteration(drawn: Drawn, *, kernel: str = "auto") -> Callable[[], MixtureParameters]:
-    """Return a function that does one iteration from the drawn mixture's own parameters."""
-    e_step = choose_kernel(kernel)
-    parameters = MixtureParameters.from_covariances(
-        weights=drawn.weights, means=drawn.means, covariances=drawn.covariances, covariance_type=drawn.covariance_type
-    )
-    return lambda: m_step(e_step(drawn.rows, None, parameters), reg_covar=REG_COVAR).parameters
+def _timer(function: Callable[[], object]) -> Timer:
+    return lambda: cpu_time(function)
 
 
-def sklearn_iteration(drawn: Drawn) -> Callable[[], SklearnGaussianMixture]:
-    """Return a function that does the same iteration with scikit-learn."""
+def _medians(timers: Mapping[str, Timer], n_repeats: int) -> dict[str, float]:
+    """Time in turns, so that what slows the machine down for a while slows all.
 
-    def iterate() -> SklearnGaussianMixture:
-        # It updates itself: each call starts again from the parameters given.
-        model = SklearnGaussianMixture(len(drawn.weights), covariance_type=drawn.covariance_type, reg_covar=REG_COVAR)
-        model.weights_, model.means_, model.covariances_ = drawn.weights, drawn.means, drawn.covariances
-        model.precisions_cholesky_ = precisions_cholesky
-        _, log_resp = model._e_step(drawn.rows)
-        model._m_step(drawn.rows, log_resp)
-        return model
-
-    precisions_cholesky = MixtureParameters.from_covariances(
-        weights=drawn.weights, means=drawn.means, covariances=drawn.covariances, covariance_type=drawn.covariance_type
-    ).precisions_cholesky
-    return iterate
+    Each turn has its own order: whoever comes after scikit-learn finds the caches full of its temporaries.
+    """
+    order = Random(0)
+    samples: dict[str, list[float]] = {name: [] for name in timers}
+    for timer in timers.values():
+        timer()
+    for _ in range(n_repeats):
+        for name in order.sample(list(timers), k=len(timers)):
+            samples[name].append(timers[name]())
+    return {name: median(times) for name, times in samples.items()}
 
 
-def _nanoseconds(function: Callable[[], object]) -> int:
-    began = perf_counter_ns()
-    function()
-    return perf_counter_ns() - began
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{markdown(measure())}\n")
+    main()

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.errors import InputDataError, InputTypeError, RowError
 from daskgmm.kernels.centred import centred_moments
-from daskgmm.kernels.fused import e_step, formulations, is_available
+from daskgmm.kernels.fused import _products_win, e_step, formulations, is_available, share_of_near_pairs
 from daskgmm.kernels.fused.formulations import TILE_ROWS
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
@@ -43,6 +43,39 @@ def assert_near(actual: SufficientStatistics, expected, *, rtol=1e-12, atol=0.0)
 
 def test_numba_is_found():
     assert is_available()
+
+
+def unit_mixture(n_features: int, distances: list[float], covariance_type: str = "full") -> MixtureParameters:
+    """Components of unit variance at these places along the first feature."""
+    n_components = len(distances)
+    unit = np.eye(n_features) if covariance_type in ("full", "tied") else np.ones(n_features)
+    means = np.zeros((n_components, n_features))
+    means[:, 0] = distances
+    return MixtureParameters.from_covariances(
+        weights=np.full(n_components, 1 / n_components),
+        means=means,
+        covariances=unit if covariance_type == "tied" else np.stack([unit] * n_components),
+        covariance_type=covariance_type,
+    )
+
+
+def test_pairs_are_near_when_a_row_at_one_mean_counts_for_the_other():
+    assert share_of_near_pairs(unit_mixture(16, [0.0, 9.0])) == 1.0
+    assert share_of_near_pairs(unit_mixture(16, [0.0, 10.0])) == 0.5  # each with itself
+    assert share_of_near_pairs(unit_mixture(16, [0.0, 5.0, 40.0])) == pytest.approx(5 / 9)
+
+
+def test_quadratic_features_are_taken_where_they_are_faster_and_exact():
+    near, far, too_far = [0.0, 1.0], [0.0, 20.0, 40.0, 60.0], [-65.0, 65.0]
+    assert not _products_win(unit_mixture(4, near))
+    assert _products_win(unit_mixture(8, near))
+    assert _products_win(unit_mixture(8, far))
+    assert not _products_win(unit_mixture(8, too_far))
+    assert _products_win(unit_mixture(16, near))
+    assert not _products_win(unit_mixture(16, far))
+    assert not _products_win(unit_mixture(24, near))
+    assert _products_win(unit_mixture(24, near, "tied"))
+    assert _products_win(unit_mixture(24, near, "diag"))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -104,11 +137,11 @@ def test_quadratic_features_change_no_digit(covariance_type, n_features, n_compo
 
 
 def test_what_is_left_out_is_less_than_1e_20_of_a_row():
-    means, rows = np.zeros((2, 13)), np.zeros((512, 13))
+    means, rows = np.zeros((2, 24)), np.zeros((512, 24))
     means[1, 0] = np.sqrt(2 * 48.0)  # exp(-48) = 1.4e-21
     rows[:, 1] = 1.0
     parameters = MixtureParameters.from_covariances(
-        weights=[0.5, 0.5], means=means, covariances=np.array([np.eye(13)] * 2), covariance_type="full"
+        weights=[0.5, 0.5], means=means, covariances=np.array([np.eye(24)] * 2), covariance_type="full"
     )
     statistics = e_step(rows, None, parameters)
     expected = centred_moments(rows, None, parameters)

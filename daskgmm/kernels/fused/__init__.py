@@ -21,7 +21,7 @@ from daskgmm.mixture.covariance import Floats, covariance_structure
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
 
-__all__ = ["TILE_ROWS", "e_step", "is_available"]
+__all__ = ["TILE_ROWS", "e_step", "is_available", "share_of_near_pairs"]
 
 # Rows given to the compiled loops at once, in bytes of float64: a bound on the memory that conversion of other types
 # takes, and long enough to make the time of a call vanish.
@@ -29,11 +29,16 @@ SLAB_BYTES = 2**21
 
 
 # Quadratic features of rows, about one centre for all components, are faster than deviations from each mean for this
-# many features: at 4 features and 8 components 25 against 22 nanoseconds a row, at (8, 16) 83 against 111. At (16, 32)
-# it is 415 against 520 where clusters overlap, but 325 where they do not and rows far from a mean are left out. Types
-# with no more quadratic features than features have no upper limit: at (16, 32) diag takes 124 against 133, spherical
-# 100 against 134, tied 100 against 520.
+# many features: at 4 features and 8 components 25 against 22 nanoseconds a row, at (8, 16) 83 against 111. Types with
+# no more quadratic features than features have no upper limit: at (16, 32) diag takes 124 against 133, spherical 100
+# against 134, tied 100 against 520.
 FEWEST_PRODUCT_FEATURES, MOST_PRODUCT_FEATURES = 5, 12
+# Up to here they are faster where clusters overlap, at (16, 32) 429 against 551 and at (20, 32) 674 against 717, and
+# slower where they do not, 431 against 323, because deviations leave out the rows far from a mean. The two meet when
+# about a third of the pairs of components are near each other.
+MOST_PRODUCT_FEATURES_OVERLAPPING, OVERLAPPING = 20, 0.4
+# A row at one mean has a responsibility of exp(-46) = 1e-20 for another at this squared distance: it is left out there.
+NEAR = 92.0
 
 
 def is_available() -> bool:
@@ -52,12 +57,28 @@ def e_step(rows: NDArray[Any], weights: NDArray[Any] | None, parameters: Mixture
 
 def _moments(rows: NDArray[Any], weights: Floats | None, parameters: MixtureParameters) -> Moments:
     """Return the moments about the means in the fastest formulation that is exact enough for the parameters."""
+    moments_of = product_moments if _products_win(parameters) else centred_moments
+    return moments_of(_slabs(rows, weights), parameters)
+
+
+def _products_win(parameters: MixtureParameters) -> bool:
+    """Return whether quadratic features are faster than deviations from each mean, and exact enough."""
     n_features = parameters.n_features
     n_quadratic = covariance_structure(parameters.covariance_type).n_quadratic(n_features)
-    few_enough = n_features <= MOST_PRODUCT_FEATURES or n_quadratic <= n_features
-    if few_enough and n_features >= FEWEST_PRODUCT_FEATURES and lost_digits_ratio(parameters) <= MOST_LOST_DIGITS:
-        return product_moments(_slabs(rows, weights), parameters)
-    return centred_moments(_slabs(rows, weights), parameters)
+    if n_features < FEWEST_PRODUCT_FEATURES or lost_digits_ratio(parameters) > MOST_LOST_DIGITS:
+        return False
+    if n_features <= MOST_PRODUCT_FEATURES or n_quadratic <= n_features:
+        return True
+    return n_features <= MOST_PRODUCT_FEATURES_OVERLAPPING and share_of_near_pairs(parameters) >= OVERLAPPING
+
+
+def share_of_near_pairs(parameters: MixtureParameters) -> float:
+    """Return the share of pairs of components (j, k), of full covariances, with mean j not far from component k."""
+    near = 0
+    for mean, factor in zip(parameters.means, parameters.precisions_cholesky, strict=True):
+        whitened = (parameters.means - mean) @ factor
+        near += int(np.count_nonzero(np.einsum("kd,kd->k", whitened, whitened) < NEAR))
+    return near / parameters.n_components**2
 
 
 def _slabs(rows: NDArray[Any], weights: Floats | None) -> Iterator[tuple[Floats, Floats]]:
