@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.testing import assert_allclose, assert_array_equal
 
-from daskgmm.errors import InputDataError, InputTypeError, RowError
 from daskgmm.kernels.centred import centred_moments
 from daskgmm.kernels.fused import _products_win, e_step, formulations, is_available, share_of_near_pairs
 from daskgmm.kernels.fused.formulations import TILE_ROWS
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
 from tests.drawn import draw
-from tests.kernels.test_blas import SUMS, assert_is_the_references, assert_same_bits, parameters_of
+from tests.kernels.test_blas import assert_is_the_references, assert_same_bits, parameters_of
 from tests.strategies import mixtures_with_rows, numbers
 
 pytest.importorskip("numba")
@@ -150,31 +149,6 @@ def test_what_is_left_out_is_less_than_1e_20_of_a_row():
     assert_allclose(statistics.counts, expected.counts, rtol=1e-14)
 
 
-def test_moments_are_about_the_means(drawn):
-    parameters = parameters_of(drawn)
-    assert_array_equal(e_step(drawn.rows, None, parameters).reference, parameters.means)
-
-
-def test_inputs_are_not_written_to(drawn):
-    rows, weights = drawn.rows.copy(), np.linspace(0.0, 2.0, len(drawn.rows))
-    rows.flags.writeable = weights.flags.writeable = False
-    e_step(rows, weights, parameters_of(drawn))
-    assert_array_equal(rows, drawn.rows)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_memory_layout_changes_no_bit(drawn, layout):
-    parameters = parameters_of(drawn)
-    assert_same_bits(e_step(layout(drawn.rows), None, parameters), e_step(drawn.rows, None, parameters))
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f2", "i4", "u1", "?"])
-def test_narrow_dtypes_are_computed_in_float64(drawn, dtype):
-    rows = np.abs(drawn.rows).astype(dtype)
-    statistics = e_step(rows, None, parameters_of(drawn))
-    assert_same_bits(statistics, e_step(rows.astype(np.float64), None, parameters_of(drawn)))
-
-
 @pytest.mark.parametrize("weights", [np.ones(300, dtype="f4"), np.ones(300, dtype=int), np.ones(600)[::2], [1] * 300])
 def test_weights_of_one_change_no_bit(drawn, weights):
     parameters = parameters_of(drawn)
@@ -199,122 +173,3 @@ def test_blocks_longer_than_a_slab_are_seen_whole():
     statistics = e_step(rows, None, parameters)
     assert_allclose(statistics.counts, 300_000, rtol=1e-15)
     assert_allclose(statistics.second[0, 0, 0], np.square(rows).sum(), rtol=1e-13)
-
-
-def test_components_far_from_all_rows_leave_no_denormal_numbers(covariance_type):
-    drawn = draw(covariance_type, n_rows=200)
-    parameters = MixtureParameters.from_covariances(
-        weights=drawn.weights,
-        means=drawn.means + np.array([[0.0], [36.0], [1e4]]),  # exp(-18^2 * 2), exp(-5e7)
-        covariances=drawn.covariances,
-        covariance_type=covariance_type,
-    )
-    statistics = e_step(drawn.rows, None, parameters)
-    assert_is_the_references(statistics, drawn.rows, None, parameters, atol=1e-30)
-    values = np.abs(np.concatenate([statistics.counts, statistics.first.ravel(), statistics.second.ravel()]))
-    assert ((values == 0) | (values > np.finfo(float).tiny)).all()
-
-
-@pytest.mark.parametrize("distance", [1e3, 1e6, 1e100])
-def test_rows_on_which_all_densities_underflow_still_count(drawn, distance):
-    rows = np.concatenate([drawn.rows, [[distance, -distance, distance]]])
-    statistics = e_step(rows, None, parameters_of(drawn))
-    assert_allclose(statistics.counts.sum(), len(rows), rtol=1e-13)
-    for name in SUMS:
-        assert np.isfinite(getattr(statistics, name)).all()
-
-
-def test_a_component_of_weight_zero_gets_nothing(drawn):
-    weights = np.array([0.4, 0.0, 0.6])
-    parameters = MixtureParameters.from_covariances(
-        weights=weights, means=drawn.means, covariances=drawn.covariances, covariance_type=drawn.covariance_type
-    )
-    assert e_step(drawn.rows, None, parameters).counts[1] < 1e-40
-
-
-def test_moments_of_shifted_data_keep_their_digits(covariance_type):
-    drawn = draw(covariance_type)
-    rows = drawn.rows + 1e8
-    parameters = MixtureParameters.from_covariances(
-        weights=drawn.weights, means=drawn.means + 1e8, covariances=drawn.covariances, covariance_type=covariance_type
-    )
-    assert_is_the_references(e_step(rows, None, parameters), rows, None, parameters)
-
-
-@pytest.mark.parametrize("n_features", [2, 6, 13])
-def test_moments_of_clusters_a_million_sigma_apart_keep_their_digits(covariance_type, n_features):
-    drawn = draw(covariance_type, n_components=4, n_features=n_features, spread=1e6)
-    parameters = parameters_of(drawn)
-    statistics = e_step(drawn.rows, None, parameters)
-    assert_is_the_references(statistics, drawn.rows, None, parameters)
-
-
-@pytest.mark.parametrize("n_features", [3, 6])
-def test_moments_of_features_on_scales_far_apart_keep_their_digits(n_features):
-    drawn = draw("full", n_features=n_features)
-    scales = np.logspace(-4, 4, n_features)
-    parameters = MixtureParameters.from_covariances(
-        weights=drawn.weights,
-        means=drawn.means * scales,
-        covariances=drawn.covariances * np.outer(scales, scales),
-        covariance_type="full",
-    )
-    plain, scaled = (
-        e_step(drawn.rows, None, parameters_of(drawn)),
-        e_step(drawn.rows * scales, None, parameters),
-    )
-    assert_allclose(scaled.counts, plain.counts, rtol=1e-12)
-    assert_allclose(scaled.first / scales, plain.first, rtol=1e-12, atol=1e-11)
-    assert_allclose(scaled.second / np.outer(scales, scales), plain.second, rtol=1e-12, atol=1e-11)
-
-
-@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf, 1e200])
-@pytest.mark.parametrize("n_features", [1, 3, 6])
-def test_a_row_that_cannot_be_used_is_named(covariance_type, n_features, value):
-    drawn = draw(covariance_type, n_features=n_features)
-    rows = drawn.rows.copy()
-    rows[123, -1] = value
-    with pytest.raises(RowError) as caught:
-        e_step(rows, None, parameters_of(drawn))
-    assert caught.value.row == 123
-
-
-def test_a_row_that_cannot_be_used_is_ignored_with_weight_zero(drawn):
-    rows, weights = drawn.rows.copy(), np.ones(len(drawn.rows))
-    rows[[1, 2, 3]] = [[np.nan], [np.inf], [1e300]]
-    weights[[1, 2, 3]] = 0.0
-    parameters = parameters_of(drawn)
-    statistics = e_step(rows, weights, parameters)
-    assert (statistics.n_samples, statistics.weight) == (300, 297.0)
-    expected = e_step(np.delete(drawn.rows, [1, 2, 3], axis=0), None, parameters)
-    for name in MOMENTS:
-        assert_array_equal(getattr(statistics, name), getattr(expected, name), err_msg=name)
-
-
-def test_rows_of_weight_zero_alone_are_no_rows(drawn):
-    statistics = e_step(drawn.rows, np.zeros(300), parameters_of(drawn))
-    assert (statistics.n_samples, statistics.weight, statistics.log_likelihood) == (300, 0.0, 0.0)
-    assert_array_equal(statistics.second, 0.0)
-
-
-def test_a_bad_row_is_named_by_its_place_among_all_rows(drawn):
-    rows, weights = drawn.rows.copy(), np.ones(len(drawn.rows))
-    weights[:5], rows[9] = 0.0, np.nan
-    with pytest.raises(RowError) as caught:
-        e_step(rows, weights, parameters_of(drawn))
-    assert caught.value.row == 9
-
-
-def test_a_wrong_weight_is_named(drawn):
-    weights = np.ones(len(drawn.rows))
-    weights[7] = -1.0
-    with pytest.raises(RowError, match="sample_weight is") as caught:
-        e_step(drawn.rows, weights, parameters_of(drawn))
-    assert caught.value.row == 7
-
-
-def test_wrong_rows_are_refused(drawn):
-    with pytest.raises(InputDataError, match="expected blocks of shape"):
-        e_step(np.zeros((5, 2)), None, parameters_of(drawn))
-    with pytest.raises(InputTypeError, match="expected real numbers"):
-        e_step(np.zeros((5, 3), dtype=complex), None, parameters_of(drawn))

@@ -59,13 +59,3 @@ def test_rows_far_from_the_origin_cost_no_digits(covariance_type, assert_close):
     )
     rows = drawn.rows + 1e8
     assert_close(quadratic_moments(rows, None, shifted), centred_moments(rows, None, shifted), rtol=1e-12)
-
-
-def test_a_component_of_weight_zero_gets_no_rows(covariance_type):
-    drawn = draw(covariance_type)
-    parameters = MixtureParameters.from_covariances(
-        weights=[0.0, 0.4, 0.6], means=drawn.means, covariances=drawn.covariances, covariance_type=covariance_type
-    )
-    moments = quadratic_moments(drawn.rows, None, parameters)
-    assert moments.counts[0] < 1e-30
-    assert np.isfinite(moments.second).all()
