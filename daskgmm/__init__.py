@@ -22,14 +22,16 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 ============== =====================================================================================================
 `cli`          Commands, and the only place that prints and ends the process.
 `estimator`    `GaussianMixture`, scikit-learn's face of all this. No arithmetic.
-`inputs`       What the user handed over, as row blocks, once it is known to go with the fit.
-`fitted`       The fitted attributes: from the result of a fit, to and from models and scikit-learn.
+`inputs`       What a user hands over, as row blocks, checked against the fit.
+`fitted`       Fitted attributes: from a fit, to and from model files and scikit-learn's estimator.
 `fitting`      Puts start, sweep and EM together: data and settings in, the result of a fit out.
-`settings`     What a fit is asked to do, checked before any row is read.
+`writing`      Per-row results into a Zarr array, whole or not at all.
+`settings`     What a fit is asked to do, checked before anything is read.
 `start`        Where EM begins: given parameters, k-means, k-means++, random rows, found on a sample of the rows.
 `engine`       The only room that calls Dask to compute; knows blocks and functions, nothing of mixtures.
 `kernels`      The E-step on one block in memory: rows, weights and parameters in, statistics out.
 `storage`      The outside world: Zarr and arrays become row blocks, models become files.
+`history`      What each step of a fit did and cost; `progress` shows it while it happens.
 `mixture`      The mathematics on NumPy arrays: the two records, the four covariance types, the M-step, the EM loop.
 `history`      What each step of a fit did and cost.
 `errors`       Every exception, with cause and remedy.
