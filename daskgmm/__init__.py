@@ -33,7 +33,6 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 `storage`      The outside world: Zarr and arrays become row blocks, models become files.
 `history`      What each step of a fit did and cost; `progress` shows it while it happens.
 `mixture`      The mathematics on NumPy arrays: the two records, the four covariance types, the M-step, the EM loop.
-`history`      What each step of a fit did and cost.
 `errors`       Every exception, with cause and remedy.
 ============== =====================================================================================================
 
