@@ -36,7 +36,7 @@ def compute(collection: Any, *, local: bool = False) -> Any:
         (value,) = dask.compute(collection, scheduler="threads" if local else None)
     except DaskGMMError:
         raise
-    except Exception as error:
+    except Exception as error:  # user code and schedulers raise anything; what is no cluster's failure goes on as it is
         failure = cluster_failure(error)
         if failure is None:
             raise

@@ -16,20 +16,12 @@ from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
 from tests.drawn import draw
 from tests.kernels.test_blas import assert_is_the_references, assert_same_bits, parameters_of
+from tests.kernels.test_block import LAYOUTS
 from tests.strategies import mixtures_with_rows, numbers
 
 pytest.importorskip("numba")
 
 MOMENTS = ("log_likelihood", "counts", "first", "second")
-LAYOUTS = {
-    "fortran": np.asfortranarray,
-    "every second row": lambda rows: np.repeat(rows, 2, axis=0)[::2],
-    "every second column": lambda rows: np.repeat(rows, 2, axis=1)[:, ::2],
-    "reversed": lambda rows: rows[::-1].copy()[::-1],
-    "big-endian": lambda rows: rows.astype(">f8"),
-    "longdouble": lambda rows: rows.astype(np.longdouble),
-    "unaligned": lambda rows: np.frombuffer(b"_" + rows.tobytes(), dtype="u1")[1:].view("f8").reshape(rows.shape),
-}
 
 
 def assert_near(actual: SufficientStatistics, expected, *, rtol=1e-12, atol=0.0):

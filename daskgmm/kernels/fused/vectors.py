@@ -71,10 +71,8 @@ def emitted(emit: Callable[..., None]) -> Any:
 
     names = list(inspect.signature(emit).parameters)[1:]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    # Numba counts arguments by the signature.
-    typing.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, kind) for name in ("typingctx", *names)]
-    )
+    declared: Any = typing  # functions have no declared signature, and Numba counts arguments by it
+    declared.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("typingctx", *names)])
     return intrinsic(typing)
 
 
