@@ -17,14 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.engine.rows import RowFunction, map_rows, rows_here
 from daskgmm.errors import ModelFormatError, ParameterError
-from daskgmm.fitted import (
-    copy_fitted,
-    model_of,
-    parameters_of,
-    restore,
-    set_result,
-    shared_settings,
-)
+from daskgmm.fitted import copy_fitted, model_of, parameters_of, restore, set_result, shared_settings
 from daskgmm.fitting import Start, fit_mixture, score_rows
 from daskgmm.inputs import row_blocks_of
 from daskgmm.mixture.criteria import akaike_information_criterion, bayesian_information_criterion
@@ -82,6 +75,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Rows of the sample; "auto" chooses from the numbers of parameters and features; None takes all rows into memory.
     kernel : {"auto", "blas", "fused"}, default="auto"
         E-step: products of NumPy's BLAS, compiled with Numba (if installed), or the faster one that is exact.
+    cache : {"auto", "memory", "disk", None}, default="auto"
+        Where decoded blocks stay between passes; "auto": in memory, and on disk what does not fit and is dear to read.
 
     Attributes
     ----------
@@ -125,6 +120,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         acceleration: str | None = "auto",
         init_size: int | str | None = "auto",
         kernel: str = "auto",
+        cache: str | None = "auto",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -143,6 +139,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.acceleration = acceleration
         self.init_size = init_size
         self.kernel = kernel
+        self.cache = cache
 
     def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         """Fit the mixture to the rows of `X`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from time import perf_counter
 
 __all__ = ["HistoryEntry", "Journal"]
 
@@ -33,24 +34,26 @@ class HistoryEntry:
 
 
 class Journal:
-    """The history of a fit while it is being made."""
+    """The history of a fit while it is being made; each step took the time since the one before it."""
 
     def __init__(self, *, row_bytes: int, n_samples: int) -> None:
         self._row_bytes = row_bytes
         self.entries: list[HistoryEntry] = []
         self.n_samples = n_samples
+        self._last = perf_counter()
 
     def add(
         self,
         phase: str,
         *,
         n_samples: int,
-        seconds: float,
         lower_bound: float | None = None,
         change: float | None = None,
         reseeded: tuple[int, ...] = (),
     ) -> None:
         """Note a step; all but those on the sample are full passes."""
+        now = perf_counter()
+        seconds, self._last = now - self._last, now
         n_passes = self.entries[-1].n_passes if self.entries else 0
         if phase != "sample":
             n_passes += 1

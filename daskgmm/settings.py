@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from daskgmm.engine.cache import CACHES
 from daskgmm.errors import ParameterError
 from daskgmm.kernels import KERNELS
 from daskgmm.mixture.covariance import COVARIANCE_TYPES
@@ -34,6 +35,7 @@ class FitSettings:
     acceleration: str | None = "auto"
     init_size: int | str | None = "auto"
     kernel: str = "auto"
+    cache: str | None = "auto"
 
     def __post_init__(self) -> None:
         _check_integer("n_components", self.n_components, least=1)
@@ -45,6 +47,7 @@ class FitSettings:
         _check_choice("init_params", self.init_params, INIT_PARAMS)
         _check_choice("acceleration", self.acceleration, ("auto", None))
         _check_choice("kernel", self.kernel, tuple(KERNELS))
+        _check_choice("cache", self.cache, CACHES)
         if self.init_size not in ("auto", None):
             _check_integer("init_size", self.init_size, least=1)
             if isinstance(self.init_size, Integral) and self.init_size < self.n_components:

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.engine.parts import Parts
 from daskgmm.engine.sweep import sweep
 from daskgmm.mixture.rows import bad_row, checked_rows, checked_weights
 
@@ -82,36 +82,37 @@ class _Request:
     """Rows with larger keys cannot be among the `size` smallest of all and need not be sent."""
 
 
-def first_look(rows: da.Array, weights: da.Array | None, *, size: int, entropy: int, local: bool = False) -> FirstLook:
+def first_look(parts: Parts, *, n_samples: int | None, n_features: int, size: int, entropy: int) -> FirstLook:
     """Count rows, check that they are finite, and draw a uniform sample of those with positive weight.
 
     Parameters
     ----------
-    rows : dask array of shape (n_samples, n_features)
-    weights : dask array of shape (n_samples,) or None
+    parts : Parts
+        The data.
+    n_samples : int or None
+        Number of rows; None when it is unknown.
+    n_features : int
     size : int
         Rows to draw; all are kept when there are no more than that.
     entropy : int
         Seed. Each block has a generator of its own, seeded with this and the block's index.
-    local : bool
-        Whether to run on this process's threads whatever scheduler is ambient.
 
     Raises
     ------
     InputDataError
         If a block is not dense and real, or a row holds NaN or infinity.
     """
-    request = _Request(size, entropy, rows.shape[1], _largest_key(size, rows.shape[0], weights))
-    return sweep(rows, weights, _look, request, local=local)
+    largest = 1.0 if parts.weights is not None or n_samples is None else _largest_key(size, n_samples)
+    return sweep(parts, _look, _Request(size, entropy, n_features, largest))
 
 
-def _largest_key(size: int, n_samples: float, weights: da.Array | None) -> float:
+def _largest_key(size: int, n_samples: int) -> float:
     """Return a key below which enough rows lie, all but surely.
 
     The number of keys below t is binomial with mean and variance about t * n_samples. Six standard deviations above
     `size` leave a chance of 1e-9 that a few rows are missing from the sample, which would still be uniform.
     """
-    if weights is not None or math.isnan(n_samples) or n_samples <= size:
+    if n_samples <= size:
         return 1.0
     return min(1.0, (size + 6 * math.sqrt(size) + 36) / n_samples)
 

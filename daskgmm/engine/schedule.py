@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from daskgmm.engine.failures import cluster_failure
 from daskgmm.errors import DaskGMMError
 
-__all__ = ["compute", "one_thread_per_task"]
+__all__ = ["compute", "one_thread_per_task", "persist"]
 
 
 def compute(collection: Any, *, local: bool = False) -> Any:
@@ -31,9 +31,24 @@ def compute(collection: Any, *, local: bool = False) -> Any:
     ClusterError
         If the cluster failed, rather than the work.
     """
-    try:
+    with _failures_explained():
         # Not through dask.config, which is one for the whole process: fits in other threads would see it.
         (value,) = dask.compute(collection, scheduler="threads" if local else None)
+    return value
+
+
+def persist(collection: Any) -> Any:
+    """Return a collection whose values stay with the workers that compute them; errors as `compute` has them."""
+    with _failures_explained():
+        (kept,) = dask.persist(collection)
+    return kept
+
+
+@contextmanager
+def _failures_explained() -> Iterator[None]:
+    """Raise ClusterError in place of a cluster's own failures."""
+    try:
+        yield
     except DaskGMMError:
         raise
     except Exception as error:  # user code and schedulers raise anything; what is no cluster's failure goes on as it is
@@ -41,7 +56,6 @@ def compute(collection: Any, *, local: bool = False) -> Any:
         if failure is None:
             raise
         raise failure from error
-    return value
 
 
 @contextmanager

@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from functools import reduce
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 import dask
 import dask.array as da
-import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.engine.parts import OBJECTS, BlockRange, BlockReader, Parts
 from daskgmm.engine.schedule import compute
+from daskgmm.engine.tree import Mergeable, MergeTree, merged
 from daskgmm.errors import RowError
 
-__all__ = ["Mergeable", "sweep"]
+__all__ = ["sweep"]
 
-# How many results one task merges. Eight results of 256 components and 64 features (8 MB each) are 64 MB, and a
-# million blocks still need only seven levels.
+# How many results one task merges, a power of two so that tasks are nodes of the binary tree. Eight results of 256
+# components and 64 features (8 MB each) are 64 MB, and a million blocks still need only seven levels.
 FAN_IN = 8
-
-
-class Mergeable(Protocol):
-    """A result of some blocks that can absorb the result of the blocks after them."""
-
-    def merge(self, other: Self, /) -> Self:
-        """Return the result of both sets of blocks."""
-
 
 Result = TypeVar("Result", bound=Mergeable)
 Argument = TypeVar("Argument")
@@ -39,28 +31,17 @@ BlockFunction = Callable[[NDArray[Any], NDArray[Any] | None, Argument, int], Res
 """(rows, weights or None, argument, block index) -> result."""
 
 
-def sweep(
-    rows: da.Array,
-    weights: da.Array | None,
-    function: BlockFunction[Argument, Result],
-    argument: Argument,
-    *,
-    local: bool = False,
-) -> Result:
+def sweep(parts: Parts, function: BlockFunction[Argument, Result], argument: Argument) -> Result:
     """Apply a function to every block of rows and merge the results, in one compute.
 
     Parameters
     ----------
-    rows : dask array of shape (n_samples, n_features)
-        Whole along the features. Row counts may be unknown.
-    weights : dask array of shape (n_samples,) or None
-        Chunked as the rows.
+    parts : Parts
+        The data.
     function : callable
         (rows, weights or None, argument, block index) -> result with a `merge` method.
     argument : object
         Handed to every block; sent to each worker once, not with every task.
-    local : bool
-        Whether to run on this process's threads even when a cluster is connected: the rows are already here.
 
     Returns
     -------
@@ -74,20 +55,22 @@ def sweep(
     """
     # Dask names tasks after what they compute; a run id keeps passes apart whose names would collide.
     run = uuid.uuid4().hex
-    shared = dask.delayed(argument, name=f"argument-{run}", traverse=False)
-    columns = [] if weights is None else [weights[:, None]]
+    columns = [] if parts.weights is None else [parts.weights[:, None]]
+    shared = {"argument": _once(argument, f"argument-{run}")}
+    if parts.reader is not None:
+        shared["reader"] = _once(parts.reader, f"reader-{run}")
     results = da.map_blocks(
-        _on_block,
-        rows,
+        _on_block if parts.reader is None else _on_range,
+        parts.array,
         *columns,
         function=function,
-        argument=shared,
+        **shared,
         name=f"block-{run}",
         dtype=object,
-        chunks=((1,) * rows.numblocks[0], (1,)),
-        meta=_META,
+        chunks=((1,) * parts.array.numblocks[0], (1,)),
+        meta=OBJECTS,
     )
-    merged = da.reduction(
+    tree = da.reduction(
         results,
         chunk=_unchanged,
         aggregate=_merge,
@@ -97,22 +80,18 @@ def sweep(
         dtype=object,
         concatenate=False,
         split_every=FAN_IN,
-        meta=_META,
+        meta=OBJECTS,
     )
     try:
-        result: Result = compute(merged, local=local)
+        result: Result = compute(tree, local=parts.local)
     except RowError as error:
-        raise error.located(block=error.block, block_start=block_start(rows, error.block)) from None
+        raise error.located(block=error.block, block_start=parts.start(error.block)) from None
     return result
 
 
-def block_start(rows: da.Array, block: int) -> int | None:
-    """Return the index of a block's first row, or None when the sizes of the blocks before it are unknown."""
-    before = rows.chunks[0][:block]
-    return None if any(np.isnan(length) for length in before) else int(sum(before))
-
-
-_META = np.empty((0, 0), dtype=object)
+def _once(value: object, name: str) -> Any:
+    """Return a value as a task of its own, which every worker receives once."""
+    return dask.delayed(value, name=name, traverse=False)
 
 
 def _on_block(
@@ -130,14 +109,26 @@ def _on_block(
         raise error.located(block=block_id[0], block_start=None) from None
 
 
+def _on_range(part: BlockRange, *, reader: BlockReader, function: BlockFunction[Any, Any], argument: Any) -> Any:
+    """Run the function on one block of a range after the other, in the memory of two of them."""
+    tree: MergeTree[Any] = MergeTree()
+    for block, rows in part.blocks(reader):
+        try:
+            tree.add(function(rows, None, argument, block))
+        except RowError as error:
+            raise error.located(block=block, block_start=None) from None
+        del rows
+    return tree.result()
+
+
 def _unchanged(result: Any, *, axis: Any, keepdims: bool, computing_meta: bool = False) -> Any:
     """Pass a block's result on to the tree."""
-    return _META if computing_meta else result
+    return OBJECTS if computing_meta else result
 
 
 def _merge(results: Any, *, axis: Any, keepdims: bool, computing_meta: bool = False) -> Any:
-    """Merge neighbouring results from left to right."""
-    return _META if computing_meta else reduce(lambda left, right: left.merge(right), _flat(results))
+    """Merge neighbouring results."""
+    return OBJECTS if computing_meta else merged(_flat(results))
 
 
 def _flat(nested: Any) -> Iterable[Any]:

@@ -7,8 +7,6 @@ metadata and the names of the stored chunks.
 from __future__ import annotations
 
 import math
-import os
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +17,13 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.engine.workers import ambient_workers, this_process
 from daskgmm.errors import InputDataError, InputTypeError, ParameterError
 from daskgmm.mixture.dense import check_dense
 from daskgmm.storage.blocks import TARGET_BYTES, BlockChoice, block_lengths, cut, worker_block_bytes
+from daskgmm.storage.stored_blocks import StoredBlocks, stored_blocks
 from daskgmm.storage.zarr_open import ZarrSource, is_zarr, open_array
-from daskgmm.storage.zarr_rows import check_complete, check_layout, zarr_rows
+from daskgmm.storage.zarr_rows import ZarrRows, check_complete, check_layout, zarr_rows
 
 __all__ = ["RowBlocks", "as_row_blocks", "is_out_of_core", "open_zarr"]
 
@@ -42,6 +42,15 @@ class RowBlocks:
     """Shape (n_samples,), in the same blocks of rows; None means that each row counts once."""
     in_memory: bool
     """Whether the rows came as a NumPy array, so that no cluster need see them."""
+
+    @property
+    def stored(self) -> StoredBlocks | None:
+        """The Zarr array that these are all rows of, to be streamed; None where there are only Dask's blocks.
+
+        An array that `open_zarr` made and nobody has changed since still holds what it was made of.
+        """
+        source = None if self.weights is not None else self.rows.dask.get(f"original-{self.rows.name}")
+        return stored_blocks(source, max(self.rows.chunks[0])) if isinstance(source, ZarrRows) else None
 
     @property
     def n_samples(self) -> int | None:
@@ -160,14 +169,15 @@ def open_zarr(
         raise ParameterError(f'missing_chunks: expected "raise" or "fill"; got {missing_chunks!r}')
     array, source = open_array(store, component, storage_options)
     rows = zarr_rows(array, source, accept_missing=missing_chunks == "fill")
-    worker = _smallest_worker()
-    check_layout(rows, worker[0] if worker else _machine_memory())
+    workers = ambient_workers()
+    worker = min(workers, key=lambda worker: worker.memory_limit / worker.n_threads, default=None)
+    check_layout(rows, (worker or this_process()).memory_limit)
     lengths = block_lengths(
         chunks,
         shape=rows.shape,
         itemsize=rows.dtype.itemsize,
         unit_rows=rows.unit_rows,
-        most_bytes=worker_block_bytes(*worker) if worker else TARGET_BYTES,
+        most_bytes=TARGET_BYTES if worker is None else worker_block_bytes(worker.memory_limit, worker.n_threads),
     )
     if missing_chunks == "raise":
         check_complete(rows)
@@ -266,26 +276,3 @@ def _check_weight_shape(shape: tuple[float, ...], rows_shape: tuple[float, ...])
             f"sample_weight: expected shape ({rows_shape[0]},), one weight for each row of X with shape {rows_shape}; "
             f"got shape {shape}"
         )
-
-
-def _smallest_worker() -> tuple[int, int] | None:
-    """Return the memory limit and the threads of the ambient cluster's worker with the least memory a thread.
-
-    None without an ambient cluster, without workers, and without limits.
-    """
-    # A process that never imported distributed has no client.
-    distributed = sys.modules.get("distributed")
-    try:
-        client = None if distributed is None else distributed.default_client()
-    except ValueError:
-        client = None
-    if client is None or client.asynchronous:
-        return None
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [(int(worker["memory_limit"]), int(worker["nthreads"])) for worker in workers if worker["memory_limit"]]
-    return min(limits, key=lambda limit: limit[0] / limit[1], default=None)
-
-
-def _machine_memory() -> int:
-    """Return the bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

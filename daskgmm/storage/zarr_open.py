@@ -14,6 +14,7 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from daskgmm.errors import InputDataError, InputTypeError, ParameterError, StorageError, StoreNotFoundError
+from daskgmm.storage.codecs import with_fastest_codecs
 
 __all__ = ["ZarrSource", "is_zarr", "local_path", "open_array"]
 
@@ -134,7 +135,7 @@ def _open(
     if options and not isinstance(place, str):
         raise ParameterError("storage_options: expected a URL with them; a local path or a store has no use for them")
     try:
-        return zarr.open(store=place, path=path, mode="r", storage_options=options)
+        return with_fastest_codecs(lambda: zarr.open(store=place, path=path, mode="r", storage_options=options))
     except FileNotFoundError:
         siblings = _siblings(place, options) if path else ""
         raise StoreNotFoundError(f"{source}: there is no Zarr array or group here{siblings}") from None

@@ -11,7 +11,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture
-from daskgmm.engine.sweep import FAN_IN, block_start, sweep
+from daskgmm.engine.parts import parts_of_blocks
+from daskgmm.engine.sweep import FAN_IN, sweep
 from daskgmm.errors import RowError
 from daskgmm.kernels.blas import e_step
 from daskgmm.mixture.parameters import MixtureParameters
@@ -91,25 +92,25 @@ def fit_bits(rows) -> bytes:
 @ON_SCHEDULERS
 def test_results_are_merged_in_the_order_of_the_blocks(scheduler, n_blocks):
     with dask.config.set(scheduler):
-        result = sweep(zeros(3 * n_blocks, 3), None, trail, None)
+        result = sweep(parts_of_blocks(zeros(3 * n_blocks, 3)), trail, None)
     assert result.blocks == tuple(range(n_blocks))
     assert result.n_rows == 3 * n_blocks
 
 
 def test_results_are_merged_in_the_order_of_the_blocks_on_a_cluster(client):
-    assert sweep(zeros(120, 3), None, trail, None).blocks == tuple(range(40))
+    assert sweep(parts_of_blocks(zeros(120, 3)), trail, None).blocks == tuple(range(40))
 
 
 def test_weights_go_with_their_rows():
     weights = da.arange(12, chunks=3)
-    assert sweep(zeros(12, 3), weights, trail, None).log == (3, 12, 21, 30)
+    assert sweep(parts_of_blocks(zeros(12, 3), weights), trail, None).log == (3, 12, 21, 30)
 
 
 def test_the_argument_reaches_every_block():
     def function(rows, weights, argument, block):
         return Trail((block,), log=(argument["name"],))
 
-    assert sweep(zeros(6, 3), None, function, {"name": "it"}).log == ("it", "it")
+    assert sweep(parts_of_blocks(zeros(6, 3)), function, {"name": "it"}).log == ("it", "it")
 
 
 @pytest.mark.parametrize("argument", [(1, 2), [1, 2], {"a": [da.zeros]}, None, np.arange(3), "block-0"], ids=repr)
@@ -118,25 +119,25 @@ def test_the_argument_is_not_looked_into(argument):
         return Trail((block,), log=(received is argument,))
 
     with dask.config.set(scheduler="threads"):
-        assert sweep(zeros(6, 3), None, function, argument).log == (True, True)
+        assert sweep(parts_of_blocks(zeros(6, 3)), function, argument).log == (True, True)
 
 
 @ON_SCHEDULERS
 def test_sums_have_the_same_bits_on_any_number_of_threads(scheduler, generator):
     rows = da.from_array(generator.normal(size=(999, 2)), chunks=(7, 2))
     with dask.config.set(scheduler="synchronous"):
-        expected = sweep(rows, None, thirds, None)
+        expected = sweep(parts_of_blocks(rows), thirds, None)
     with dask.config.set(scheduler):
-        assert sweep(rows, None, thirds, None) == expected
+        assert sweep(parts_of_blocks(rows), thirds, None) == expected
 
 
 @ON_SCHEDULERS
 def test_statistics_have_the_same_bits_on_any_number_of_threads(scheduler, drawn_full, parameters):
     rows = da.from_array(drawn_full.rows, chunks=(110, 3))
     with dask.config.set(scheduler="synchronous"):
-        expected = sweep(rows, None, statistics_of, parameters)
+        expected = sweep(parts_of_blocks(rows), statistics_of, parameters)
     with dask.config.set(scheduler):
-        assert statistics_bits(sweep(rows, None, statistics_of, parameters)) == statistics_bits(expected)
+        assert statistics_bits(sweep(parts_of_blocks(rows), statistics_of, parameters)) == statistics_bits(expected)
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_two_fits_at_once_on_a_cluster_have_the_bits_of_each_alone(client, drawn
 
 def test_a_sweep_is_one_compute(drawn_full, parameters):
     with watched_computes() as computes:
-        sweep(da.from_array(drawn_full.rows, chunks=(100, 3)), None, statistics_of, parameters)
+        sweep(parts_of_blocks(da.from_array(drawn_full.rows, chunks=(100, 3))), statistics_of, parameters)
     assert len(computes) == 1
 
 
@@ -218,13 +219,13 @@ def test_every_pass_of_a_fit_is_one_compute(drawn_full):
 
 def test_every_block_is_read_once_a_pass(drawn_full):
     watched = WatchedArray(drawn_full.rows)
-    model = GaussianMixture(3, random_state=0).fit(watched.as_dask(100))
+    model = GaussianMixture(3, random_state=0, cache=None).fit(watched.as_dask(100))
     assert watched.n_reads == 20 * model.n_passes_
 
 
 def test_reading_and_computing_are_one_task_per_block():
     with watched_computes() as computes:
-        sweep(WatchedArray(np.zeros((400, 2))).as_dask(10), None, trail, None)
+        sweep(parts_of_blocks(WatchedArray(np.zeros((400, 2))).as_dask(10)), trail, None)
     (graph,) = computes
     of_blocks = [key for key in graph if isinstance(key, tuple)]
     # 40 blocks and 5 merges of 8 each; the last merge, the argument and the store itself come once.
@@ -238,7 +239,7 @@ def test_no_more_blocks_are_alive_than_are_worked_on(n_threads, weighted, parame
     watched = WatchedArray(np.tile(drawn_full.rows, (2, 1)))
     weights = da.ones(4_000, chunks=50) if weighted else None
     with dask.config.set(scheduler="threads", num_workers=n_threads):
-        sweep(watched.as_dask(50), weights, statistics_of, parameters)
+        sweep(parts_of_blocks(watched.as_dask(50), weights), statistics_of, parameters)
     assert watched.n_reads == 80
     assert watched.most_alive <= n_threads
 
@@ -247,14 +248,14 @@ def test_weights_that_are_read_do_not_pile_up(parameters, drawn_full):
     watched = WatchedArray(np.ones(4_000))
     rows = WatchedArray(np.tile(drawn_full.rows, (2, 1))).as_dask(50)
     with dask.config.set(scheduler="threads", num_workers=2):
-        sweep(rows, watched.as_dask(50), statistics_of, parameters)
+        sweep(parts_of_blocks(rows, watched.as_dask(50)), statistics_of, parameters)
     assert watched.most_alive <= 4
 
 
 @pytest.mark.parametrize("payload", [b"", bytes(2**20)], ids=["small", "1 MiB"])
 def test_the_argument_is_sent_to_each_worker_once_not_to_each_block(client, payload):
     client.run(counts_reset)
-    sweep(zeros(400, 10), None, trail, CountedRecord(payload))
+    sweep(parts_of_blocks(zeros(400, 10)), trail, CountedRecord(payload))
     per_worker = client.run(count_rebuilt)
     assert len(per_worker) == 2
     assert all(count <= 1 for count in per_worker.values())
@@ -262,28 +263,28 @@ def test_the_argument_is_sent_to_each_worker_once_not_to_each_block(client, payl
 
 def test_the_graph_that_is_sent_holds_the_argument_once(client):
     counts_reset()
-    sweep(zeros(20, 10), None, trail, CountedRecord())
+    sweep(parts_of_blocks(zeros(20, 10)), trail, CountedRecord())
     for_two_blocks = CountedRecord.n_pickled
     counts_reset()
-    sweep(zeros(400, 10), None, trail, CountedRecord())
+    sweep(parts_of_blocks(zeros(400, 10)), trail, CountedRecord())
     assert CountedRecord.n_pickled == for_two_blocks
 
 
 @ON_SCHEDULERS
 def test_a_blamed_row_is_named_by_its_place_in_the_data(scheduler):
     with dask.config.set(scheduler), pytest.raises(RowError, match=r"row 23 \(row 3 of block 2\): is bad") as caught:
-        sweep(zeros(50, 10), None, blames_row_three_of_block_two, None)
+        sweep(parts_of_blocks(zeros(50, 10)), blames_row_three_of_block_two, None)
     assert (caught.value.block, caught.value.row, caught.value.block_start) == (2, 3, 20)
 
 
 def test_a_blamed_row_is_named_by_its_place_in_the_data_on_a_cluster(client):
     with pytest.raises(RowError, match=r"row 23 \(row 3 of block 2\): is bad"):
-        sweep(zeros(50, 10), None, blames_row_three_of_block_two, None)
+        sweep(parts_of_blocks(zeros(50, 10)), blames_row_three_of_block_two, None)
 
 
 def test_a_blamed_row_behind_blocks_of_unknown_size_is_named_by_its_block():
     with pytest.raises(RowError, match=r"^row 3 of block 2: is bad") as caught:
-        sweep(with_unknown_sizes(zeros(50, 10)), None, blames_row_three_of_block_two, None)
+        sweep(parts_of_blocks(with_unknown_sizes(zeros(50, 10))), blames_row_three_of_block_two, None)
     assert caught.value.block_start is None
 
 
@@ -292,41 +293,41 @@ def test_other_errors_come_through_unchanged():
         raise LookupError(f"block {block}")
 
     with pytest.raises(LookupError, match="block 0"):
-        sweep(zeros(3, 3), None, fails, None)
+        sweep(parts_of_blocks(zeros(3, 3)), fails, None)
 
 
 def test_block_start_counts_the_rows_before():
     rows = da.zeros((60, 1), chunks=((10, 0, 20, 30), 1))
-    assert [block_start(rows, block) for block in range(4)] == [0, 10, 10, 30]
+    assert [parts_of_blocks(rows).start(block) for block in range(4)] == [0, 10, 10, 30]
 
 
 def test_block_start_is_unknown_behind_unknown_sizes():
     rows = with_unknown_sizes(zeros(20, 10))
-    assert block_start(rows, 0) == 0
-    assert block_start(rows, 1) is None
+    assert parts_of_blocks(rows).start(0) == 0
+    assert parts_of_blocks(rows).start(1) is None
 
 
 def test_unknown_sizes_make_no_difference(drawn_full, parameters):
     rows = da.from_array(drawn_full.rows, chunks=(110, 3))
-    known = sweep(rows, None, statistics_of, parameters)
-    unknown = sweep(with_unknown_sizes(rows), None, statistics_of, parameters)
+    known = sweep(parts_of_blocks(rows), statistics_of, parameters)
+    unknown = sweep(parts_of_blocks(with_unknown_sizes(rows)), statistics_of, parameters)
     assert statistics_bits(unknown) == statistics_bits(known)
 
 
 def test_unknown_sizes_with_weights_make_no_difference(drawn_full, parameters):
     rows = da.from_array(drawn_full.rows, chunks=(110, 3))
     weights = da.from_array(np.linspace(0, 2, 2_000), chunks=110)
-    known = sweep(rows, weights, statistics_of, parameters)
+    known = sweep(parts_of_blocks(rows, weights), statistics_of, parameters)
     kept = rows[:, 0] > -np.inf
-    unknown = sweep(rows[kept], weights[kept], statistics_of, parameters)
+    unknown = sweep(parts_of_blocks(rows[kept], weights[kept]), statistics_of, parameters)
     assert statistics_bits(unknown) == statistics_bits(known)
 
 
 def test_empty_blocks_add_nothing(drawn_full, parameters):
     rows = da.from_array(drawn_full.rows, chunks=((500, 1_500), 3))
     padded = da.from_array(drawn_full.rows, chunks=((0, 500, 0, 0, 1_500, 0), 3))
-    expected = sweep(rows, None, statistics_of, parameters)
-    assert statistics_bits(sweep(padded, None, statistics_of, parameters)) == statistics_bits(expected)
+    expected = sweep(parts_of_blocks(rows), statistics_of, parameters)
+    assert statistics_bits(sweep(parts_of_blocks(padded), statistics_of, parameters)) == statistics_bits(expected)
 
 
 def test_blocks_emptied_by_a_filter_add_nothing(drawn_full, parameters):
@@ -334,14 +335,14 @@ def test_blocks_emptied_by_a_filter_add_nothing(drawn_full, parameters):
     rows = da.from_array(numbered, chunks=(100, 4))
     late = rows[rows[:, 3] >= 1_000][:, :3]
     expected = e_step(drawn_full.rows[1_000:], None, parameters)
-    result = sweep(late, None, statistics_of, parameters)
+    result = sweep(parts_of_blocks(late), statistics_of, parameters)
     assert result.n_samples == 1_000
     np.testing.assert_allclose(result.second, expected.second, rtol=1e-12)
 
 
 def test_rows_that_are_here_are_not_sent_to_the_ambient_scheduler():
     with watched_computes() as computes:
-        assert sweep(zeros(6, 3), None, trail, None, local=True).blocks == (0, 1)
+        assert sweep(parts_of_blocks(zeros(6, 3), local=True), trail, None).blocks == (0, 1)
     assert computes == []
 
 
@@ -359,9 +360,9 @@ def test_sweeps_on_local_rows_in_two_threads_leave_the_ambient_scheduler_as_it_w
         return Trail((block,))
 
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(sweep, zeros(1, 1), None, first, None, local=True)
+        one = pool.submit(sweep, parts_of_blocks(zeros(1, 1), local=True), first, None)
         assert first_runs.wait(30)
-        other = pool.submit(sweep, zeros(1, 1), None, second, None, local=True)
+        other = pool.submit(sweep, parts_of_blocks(zeros(1, 1), local=True), second, None)
         one.result(30)
         first_is_done.set()
         other.result(30)

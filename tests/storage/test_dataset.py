@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse
 import zarr
 
+from daskgmm.engine.workers import Worker
 from daskgmm.errors import (
     ChunkReadError,
     InputDataError,
@@ -100,41 +101,12 @@ def test_data_of_many_blocks_are_cut_to_the_target(tmp_path):
     assert set(lengths[:-1]) == {2 * 10**6}
 
 
-def test_the_ambient_cluster_says_what_its_workers_have(client):
-    (limit,) = {worker["memory_limit"] for worker in client.scheduler_info()["workers"].values()}
-    assert dataset._smallest_worker() == (limit, 1)
-
-
-def test_the_smallest_worker_decides(tmp_path, monkeypatch):
+def test_the_worker_with_the_least_memory_a_thread_decides(tmp_path, monkeypatch):
     zarr.create_array(tmp_path / "rows.zarr", shape=(10**9, 8), chunks=(10**4, 8), dtype="f8")
-    monkeypatch.setattr(dataset, "_smallest_worker", lambda: (512 * 2**20, 2))
+    workers = (Worker(2**40, 1), Worker(512 * 2**20, 2), Worker(512 * 2**20, 1))
+    monkeypatch.setattr(dataset, "ambient_workers", lambda: workers)
     lengths = open_zarr(tmp_path / "rows.zarr", missing_chunks="fill").chunks[0]
     assert lengths[0] * 64 == pytest.approx(16 * 2**20, rel=0.05)
-
-
-class Workers:
-    """What a client says of its workers."""
-
-    asynchronous = False
-
-    def __init__(self, *workers: tuple[int, int]) -> None:
-        self.workers = {str(i): {"memory_limit": m, "nthreads": n} for i, (m, n) in enumerate(workers)}
-
-    def scheduler_info(self, *, n_workers: int) -> dict[str, object]:
-        return {"workers": self.workers}
-
-
-@pytest.mark.parametrize(
-    ("workers", "smallest"),
-    [([(100, 1), (150, 2)], (150, 2)), ([(0, 1), (100, 1)], (100, 1)), ([(0, 4)], None), ([], None)],
-)
-def test_the_smallest_worker_is_that_with_the_least_memory_a_thread(monkeypatch, workers, smallest):
-    monkeypatch.setattr("distributed.default_client", lambda: Workers(*workers))
-    assert dataset._smallest_worker() == smallest
-
-
-def test_without_a_cluster_no_worker_decides():
-    assert dataset._smallest_worker() is None
 
 
 def test_a_chunk_larger_than_memory_is_refused_before_it_is_read(store):

@@ -1,0 +1,188 @@
+"""Decoded blocks kept between passes: in the workers' memory, or in files that only they can see.
+
+What is kept is a result of Dask tasks. It stays on the worker that read it, the next pass's tasks run there, a worker
+that is lost loses nothing but the time to read again, and all is let go when the fit ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import dask
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.engine.parts import OBJECTS, BlockRange, BlockReader, Parts
+from daskgmm.engine.schedule import persist
+from daskgmm.engine.workers import Worker, ambient_client, ambient_workers, this_process
+
+__all__ = ["CACHES", "KeptParts"]
+
+CACHES = ("auto", "memory", "disk", None)
+"""Where decoded blocks may stay; see `KeptParts`."""
+
+# Dask's workers move data to disk from 60 % of their memory on. Two fifths leave a fifth for blocks being worked on.
+SHARE_OF_MEMORY = 0.4
+# The blocks that a process keeps must not take it above this, whatever else it holds.
+MOST_OF_MEMORY = 0.55
+# A disk that runs full stops others than us.
+SHARE_OF_FREE_DISK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How much one task may keep."""
+
+    memory: int
+    """Bytes in memory."""
+    on_disk: bool
+    """Whether blocks that do not fit in memory go to disk."""
+
+
+class KeptParts:
+    """The data of several passes: decoded blocks are kept from the first pass on, until the context is left.
+
+    Parameters
+    ----------
+    parts : Parts
+    cache : {"auto", "memory", "disk", None}
+        "memory" keeps what fits into two fifths of the workers' memory. "disk" keeps blocks uncompressed in the
+        workers' directories, up to half of what is free there. "auto" keeps in memory what fits and, where the stored
+        form is dear to read, the rest on disk. None keeps nothing. A Dask array is kept in memory as a whole, or not.
+    n_bytes : int or None
+        Decoded bytes of all rows; None when unknown.
+    """
+
+    def __init__(self, parts: Parts, cache: str | None, *, n_bytes: int | None) -> None:
+        self._parts = parts
+        self._cache = cache
+        self._n_bytes = n_bytes
+        self._kept: Parts | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._kept = None
+
+    @property
+    def parts(self) -> Parts:
+        """The data for one pass; asked for the first time, it begins to keep blocks."""
+        if self._kept is None:
+            self._kept = self._keep()
+        return self._kept
+
+    def _keep(self) -> Parts:
+        parts, cache = self._parts, self._cache
+        if cache is None or parts.local or not _is_shared_with_tasks():
+            return parts
+        if parts.reader is not None:
+            return _keep_ranges(parts, parts.reader, cache)
+        if cache != "disk" and self._n_bytes is not None and self._n_bytes <= _memory_for_blocks():
+            return _keep_dask_blocks(parts)
+        return parts
+
+
+def _is_shared_with_tasks() -> bool:
+    """Whether results of tasks can stay where they were made: on a cluster, or in this process's threads."""
+    scheduler = dask.config.get("scheduler", None)
+    return ambient_client() is not None or scheduler in (None, "threads", "threading", "sync", "synchronous")
+
+
+def _workers() -> tuple[Worker, ...]:
+    return ambient_workers() or (this_process(),)
+
+
+def _memory_for_blocks() -> int:
+    return int(SHARE_OF_MEMORY * sum(worker.memory_limit for worker in _workers()))
+
+
+def _keep_dask_blocks(parts: Parts) -> Parts:
+    return replace(
+        parts,
+        array=persist(parts.array),
+        weights=None if parts.weights is None else persist(parts.weights),
+    )
+
+
+def _keep_ranges(parts: Parts, reader: BlockReader, cache: str) -> Parts:
+    """Return ranges that hold their first blocks."""
+    run = uuid.uuid4().hex
+    memory = 0 if cache == "disk" else _memory_for_blocks() // parts.array.numblocks[0]
+    room = _Room(memory, on_disk=cache == "disk" or (cache == "auto" and reader.is_dear))
+    kept = da.map_blocks(
+        _keep,
+        parts.array,
+        reader=dask.delayed(reader, name=f"reader-{run}", traverse=False),
+        room=room,
+        name=f"kept-{run}",
+        dtype=object,
+        chunks=parts.array.chunks,
+        meta=OBJECTS,
+    )
+    return replace(parts, array=persist(kept))
+
+
+def _keep(part: BlockRange, *, reader: BlockReader, room: _Room) -> BlockRange:
+    """Read as many blocks of a range as there is room for; those on disk go there one by one."""
+    kept: list[NDArray[Any]] = []
+    left = room.memory
+    for block in range(part.first, part.stop):
+        if reader.block_bytes <= left and _has_memory(reader.block_bytes):
+            rows = reader.read(block)
+            left -= rows.nbytes
+        elif room.on_disk:
+            mapped = _on_disk(reader, block)
+            if mapped is None:
+                break
+            rows = mapped
+        else:
+            break
+        kept.append(rows)
+    return replace(part, kept=tuple(kept))
+
+
+def _has_memory(n_bytes: int) -> bool:
+    """Whether this process may hold so many bytes more."""
+    import psutil
+
+    limit = this_process().memory_limit
+    worker = _dask_worker()
+    if worker is not None and worker.memory_manager.memory_limit:
+        limit = int(worker.memory_manager.memory_limit)
+    return int(psutil.Process().memory_info().rss) + n_bytes <= MOST_OF_MEMORY * limit
+
+
+def _on_disk(reader: BlockReader, block: int) -> NDArray[Any] | None:
+    """Return a block read from the store and mapped from a file without a name, or None when the disk has no room.
+
+    The file has no name from the start, so that nothing is left of it when the process ends, in whatever way.
+    """
+    worker = _dask_worker()
+    directory = tempfile.gettempdir() if worker is None else str(worker.local_directory)
+    if reader.block_bytes > SHARE_OF_FREE_DISK * shutil.disk_usage(directory).free:
+        return None
+    rows = reader.read(block)
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, rows.nbytes))
+            rows.tofile(file)
+            return np.memmap(file, dtype=rows.dtype, mode="r", shape=rows.shape)
+    except OSError:
+        return None
+
+
+def _dask_worker() -> Any:
+    """Return the Dask worker that this task runs on, or None on this process's threads."""
+    from distributed import get_worker
+
+    try:
+        return get_worker()
+    except ValueError:
+        return None

@@ -1,0 +1,7 @@
+"""Puts start, sweep and EM together: data and settings in, the result of a fit out."""
+
+from daskgmm.fitting.fit import fit_mixture
+from daskgmm.fitting.passes import score_rows
+from daskgmm.fitting.result import FitResult, Start
+
+__all__ = ["FitResult", "Start", "fit_mixture", "score_rows"]

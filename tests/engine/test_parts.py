@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pickle
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask.sizeof import sizeof
+
+from daskgmm.engine.parts import TASKS_A_THREAD, BlockRange, parts_of_blocks, parts_of_reader, range_size
+from daskgmm.engine.sweep import sweep
+from daskgmm.errors import RowError
+from tests.readers import Numbers, thirds
+from tests.watched import Trail, watched_computes
+
+
+def trail(rows, weights, argument, block):
+    return Trail((block,), len(rows), (float(rows[0, 0]),))
+
+
+def blames_row_three_of_block_two(rows, weights, argument, block):
+    if block == 2:
+        raise RowError("is bad", 0, 3)
+    return trail(rows, weights, argument, block)
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2, 16, 17, 100])
+def test_every_block_is_seen_once_in_its_order(n_blocks):
+    reader = Numbers(n_blocks * 5 - 2, 5)
+    with dask.config.set(num_workers=2):
+        result = sweep(parts_of_reader(reader), trail, None)
+    assert result.blocks == tuple(range(n_blocks))
+    assert result.n_rows == reader.n_rows
+    assert sorted(reader.reads) == list(range(n_blocks))
+
+
+def test_blocks_are_streamed_on_a_cluster(client):
+    assert sweep(parts_of_reader(Numbers(500, 5)), trail, None).log == tuple(float(i) for i in range(0, 500, 5))
+
+
+def test_sums_have_the_same_bits_however_blocks_are_grouped_into_tasks():
+    rows = np.arange(997.0)[:, None]
+    expected = sweep(parts_of_blocks(da.from_array(rows, chunks=(3, 1))), thirds, None)
+    for n_threads in (1, 2, 3, 8, 50):
+        with dask.config.set(num_workers=n_threads):
+            assert sweep(parts_of_reader(Numbers(997, 3)), thirds, None) == expected
+
+
+def test_sums_have_the_same_bits_on_a_cluster(client):
+    expected = sweep(parts_of_blocks(da.from_array(np.arange(997.0)[:, None], chunks=(3, 1))), thirds, None)
+    assert sweep(parts_of_reader(Numbers(997, 3)), thirds, None) == expected
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_the_number_of_tasks_follows_from_the_threads_not_from_the_blocks(n_threads):
+    with dask.config.set(num_workers=n_threads), watched_computes() as computes:
+        for n_blocks in (1_000, 5_000):
+            sweep(parts_of_reader(Numbers(n_blocks, 1)), trail, None)
+    sizes = [len(graph) for graph in computes]
+    # Ranges, functions on them, and merges of eight; the argument, the reader and the last merge come once.
+    most = 2 * TASKS_A_THREAD * n_threads
+    assert all(TASKS_A_THREAD * n_threads <= size <= 3 * most + 8 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "n_threads", "size"), [(1, 1, 1), (7, 1, 1), (16, 1, 2), (31, 1, 2), (32, 1, 4), (10**6, 8, 8192)]
+)
+def test_a_task_has_a_power_of_two_of_blocks(n_blocks, n_threads, size):
+    assert range_size(n_blocks, n_threads) == size
+
+
+def test_a_task_holds_two_blocks_at_a_time():
+    reader = Numbers(10_000, 10)
+    with dask.config.set(scheduler="synchronous"):
+        sweep(parts_of_reader(reader), trail, None)
+    assert reader.most_alive[0] <= 2
+
+
+def test_a_blamed_row_is_named_by_its_place_in_the_data():
+    with pytest.raises(RowError, match=r"row 23 \(row 3 of block 2\): is bad"):
+        sweep(parts_of_reader(Numbers(50, 10)), blames_row_three_of_block_two, None)
+
+
+def test_a_range_reads_only_what_it_does_not_hold():
+    reader = Numbers(50, 10)
+    kept = (reader.read(1), reader.read(2))
+    reader.reads.clear()
+    blocks = dict(BlockRange(1, 5, kept).blocks(reader))
+    assert [rows[0, 0] for rows in blocks.values()] == [10.0, 20.0, 30.0, 40.0]
+    assert list(blocks) == [1, 2, 3, 4]
+    assert sorted(reader.reads) == [3, 4]
+
+
+def test_dask_knows_what_a_range_holds_in_memory(tmp_path):
+    rows = np.zeros((1000, 10))
+    mapped = np.memmap(tmp_path / "rows", dtype=float, shape=(1000, 10), mode="w+")
+    assert sizeof(BlockRange(0, 2, (rows, rows))) == pytest.approx(160_000, rel=0.01)
+    assert sizeof(BlockRange(0, 2, (mapped,))) < 1_000
+
+
+def test_rows_in_memory_travel_with_a_range_and_files_stay_behind(tmp_path):
+    rows = np.arange(20.0).reshape(10, 2)
+    mapped = np.memmap(tmp_path / "rows", dtype=float, shape=(10, 2), mode="w+")
+    (copy,) = pickle.loads(pickle.dumps(BlockRange(3, 5, (rows,)))).kept
+    np.testing.assert_array_equal(copy, rows)
+    there = pickle.loads(pickle.dumps(BlockRange(3, 5, (rows, mapped))))
+    assert (there.first, there.stop, there.kept) == (3, 5, ())
