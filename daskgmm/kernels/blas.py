@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from daskgmm.kernels.block import MomentsOf, block_statistics
 from daskgmm.kernels.centred import centred_moments
 from daskgmm.kernels.moments import Moments
+from daskgmm.kernels.pruned.by_owner import moments_by_owner
 from daskgmm.kernels.quadratic import quadratic_moments
 from daskgmm.kernels.quadratic_form import MOST_LOST_DIGITS, lost_digits_ratio
+from daskgmm.kernels.single_precision import features_fit_float32
 from daskgmm.kernels.triangular import triangular_moments
 from daskgmm.mixture.covariance import Floats, covariance_structure
 from daskgmm.mixture.parameters import MixtureParameters
@@ -20,10 +22,6 @@ from daskgmm.mixture.statistics import SufficientStatistics
 
 __all__ = ["e_step"]
 
-# Rows that come as float32 are rounded to 6e-8 of their size already. Arithmetic in float32 about the centre leaves
-# moments and mean log-likelihood within 1e-5 of float64's up to this ratio (measured: 2e-6); beyond it, rows are
-# converted.
-MOST_LOST_DIGITS_FLOAT32 = 256.0
 # Whitened rows lose digits as the distance itself, not its square: at this ratio they are right to 1e-12.
 MOST_LOST_DIGITS_WHITENED = MOST_LOST_DIGITS**2
 # Quadratic features for each feature: beyond 24, that is 48 features with full covariances, making and using them costs
@@ -35,12 +33,17 @@ def e_step(rows: NDArray[Any], weights: NDArray[Any] | None, parameters: Mixture
     """Return the sufficient statistics of one block; arguments and errors as `block_statistics` has them.
 
     Statistics are computed in float64, except that those of float32 rows are computed in float32 within tiles and
-    summed in float64 where that leaves them within 1e-5.
+    summed in float64 where `kernels.single_precision` finds that exact enough.
     """
     return block_statistics(rows, weights, parameters, _moments)
 
 
 def _moments(rows: NDArray[Any], weights: Floats | None, parameters: MixtureParameters) -> Moments:
+    pruned = moments_by_owner(rows, weights, parameters, moments_of=_moments_of_all)
+    return _moments_of_all(rows, weights, parameters) if pruned is None else pruned
+
+
+def _moments_of_all(rows: NDArray[Any], weights: Floats | None, parameters: MixtureParameters) -> Moments:
     return _formulation(rows, parameters)(rows, weights, parameters)
 
 
@@ -53,6 +56,6 @@ def _formulation(rows: NDArray[Any], parameters: MixtureParameters) -> MomentsOf
         return triangular_moments if ratio <= MOST_LOST_DIGITS_WHITENED else centred_moments
     if ratio > MOST_LOST_DIGITS:
         return centred_moments
-    if rows.dtype == np.float32 and ratio <= MOST_LOST_DIGITS_FLOAT32:
+    if rows.dtype == np.float32 and features_fit_float32(parameters):
         return partial(quadratic_moments, dtype=np.float32)
     return quadratic_moments

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,9 +55,7 @@ def block_statistics(
             kept, kept_weights = rows[present], weights[present]
     with np.errstate(over="ignore", invalid="ignore"):
         moments = moments_of(kept, kept_weights, parameters)
-    if not (
-        math.isfinite(moments.log_likelihood) and np.isfinite(moments.first).all() and np.isfinite(moments.second).all()
-    ):
+    if not moments.is_finite:
         raise bad_row(rows, present)
     return SufficientStatistics(
         covariance_type=parameters.covariance_type,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from daskgmm.mixture.covariance import Floats
 
@@ -21,3 +24,9 @@ class Moments:
     """Shape (n_components, n_features)."""
     second: Floats
     """Shaped as the covariances; see `SufficientStatistics`."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no row's numbers, or their squares, were beyond what arithmetic has."""
+        finite = math.isfinite(self.log_likelihood) and np.isfinite(self.first).all() and np.isfinite(self.second).all()
+        return bool(finite)

@@ -11,7 +11,7 @@ from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_s
 from daskgmm.mixture.density import log_factors
 from daskgmm.mixture.parameters import MixtureParameters
 
-__all__ = ["MOST_LOST_DIGITS", "QuadraticForm", "lost_digits_ratio"]
+__all__ = ["MOST_LOST_DIGITS", "QuadraticForm", "common_centre", "lost_digits_ratio"]
 
 # About a common centre, rounding in second moments grows by the squared distance of a mean from the centre in standard
 # deviations. Times float64's 1.1e-16, this much leaves them within 1e-12 of the largest (measured: 2.5e-13).
@@ -32,10 +32,10 @@ class QuadraticForm:
     """Coefficients of [quadratic features, x, 1], shape (n_components, n_quadratic + n_features + 1)."""
 
     @classmethod
-    def of(cls, parameters: MixtureParameters) -> QuadraticForm:
-        """Return the form of a mixture."""
+    def of(cls, parameters: MixtureParameters, *, centre: Floats | None = None) -> QuadraticForm:
+        """Return the form of a mixture about a centre (n_features,), or about its mean."""
         structure = covariance_structure(parameters.covariance_type)
-        centre = parameters.weights @ parameters.means
+        centre = common_centre(parameters) if centre is None else centre
         means = parameters.means - centre
         precisions = parameters.precisions
         linear = structure.linear_coefficients(precisions, means)
@@ -75,13 +75,19 @@ class QuadraticForm:
         )
 
 
+def common_centre(parameters: MixtureParameters) -> Floats:
+    """Return the mean of a mixture, shape (n_features,)."""
+    centre: Floats = parameters.weights @ parameters.means
+    return centre
+
+
 def lost_digits_ratio(parameters: MixtureParameters) -> float:
     """Return the largest squared distance of a mean from the common centre, in the component's standard deviations.
 
     Second moments about a mean are computed as those about the centre minus the squared distance between the two, so
     that rounding in them grows by this ratio, and rounding in log densities likewise.
     """
-    form_means = parameters.means - parameters.weights @ parameters.means
+    form_means = parameters.means - common_centre(parameters)
     structure = covariance_structure(parameters.covariance_type)
     linear = structure.linear_coefficients(parameters.precisions, form_means)
     return float(np.einsum("kd,kd->k", linear, form_means).max())

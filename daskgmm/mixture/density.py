@@ -1,9 +1,8 @@
-"""Densities of rows under a mixture: the arithmetic of one tile, and per-row results of one block."""
+"""Densities of rows under a mixture: the arithmetic of one tile, and the log densities of one block."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_s
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.rows import bad_row, checked_rows, tile_rows
 
-__all__ = ["TileDensity", "labels", "log_density", "log_factors", "normalize", "normalize_and_sum", "responsibilities"]
+__all__ = ["TileDensity", "log_density", "log_factors", "normalize", "normalize_and_sum"]
 
 # Log densities below this stand for zero. It keeps rows finite whose squared distance overflows; the sum of any number
 # of rows' log densities stays finite as well.
@@ -135,44 +134,6 @@ def log_density(block: NDArray[Any], parameters: MixtureParameters) -> Floats:
     """
     rows = checked_rows(block, parameters.n_features)
     result = np.empty(len(rows))
-    for span, log_prob in _tiles(rows, parameters):
-        result[span] = normalize(log_prob)
-    return result
-
-
-def responsibilities(block: NDArray[Any], parameters: MixtureParameters) -> Floats:
-    """Return the posterior probability of each component for each row, shape (n_rows, n_components).
-
-    Raises
-    ------
-    InputDataError
-        As `log_density`.
-    """
-    rows = checked_rows(block, parameters.n_features)
-    result = np.empty((len(rows), parameters.n_components))
-    for span, log_prob in _tiles(rows, parameters):
-        normalize(log_prob)
-        result[span] = log_prob.T
-    return result
-
-
-def labels(block: NDArray[Any], parameters: MixtureParameters) -> NDArray[np.int64]:
-    """Return the most probable component of each row, shape (n_rows,).
-
-    Raises
-    ------
-    InputDataError
-        As `log_density`.
-    """
-    rows = checked_rows(block, parameters.n_features)
-    result = np.empty(len(rows), dtype=np.int64)
-    for span, log_prob in _tiles(rows, parameters):
-        result[span] = log_prob.argmax(axis=0)
-    return result
-
-
-def _tiles(rows: NDArray[Any], parameters: MixtureParameters) -> Iterator[tuple[slice, Floats]]:
-    """Yield (rows of the tile, log_prob) through a block; raises RowError at a tile that holds NaN or infinity."""
     density = TileDensity.of(parameters, len(rows))
     for start in range(0, len(rows), density.step):
         span = slice(start, min(start + density.step, len(rows)))
@@ -182,4 +143,5 @@ def _tiles(rows: NDArray[Any], parameters: MixtureParameters) -> Iterator[tuple[
             sound = math.isfinite(tile.sum(dtype=np.float64)) or np.isfinite(tile).all()
         if not sound:
             raise bad_row(rows, None)
-        yield span, log_prob
+        result[span] = normalize(log_prob)
+    return result

@@ -28,6 +28,7 @@ from tests.benchmarks.iterations import (
     sklearn_iteration,
 )
 from tests.benchmarks.machine import Machine, cpu_time, limit, measure_machine
+from tests.benchmarks.many_components import Growth, growth_text, measure_growth
 from tests.benchmarks.report import SINGLE, Shape, Timing, machine_text, markdown, summary_text, timing_text
 
 __all__ = ["CLUSTERS", "SHAPES", "main", "measure", "spread"]
@@ -89,7 +90,12 @@ def measure(
             yield Timing(shape, clusters, {**_limits(shape, machines), **times})
 
 
-def main(arguments: Sequence[str] | None = None, *, shapes: Sequence[Shape] = SHAPES) -> None:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    shapes: Sequence[Shape] = SHAPES,
+    measure_growth: Callable[[], Iterator[Growth]] = measure_growth,
+) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--markdown", action="store_true", help="print the tables of README.md as well")
@@ -101,6 +107,7 @@ def main(arguments: Sequence[str] | None = None, *, shapes: Sequence[Shape] = SH
         for timing in measure(shapes, machines=machines):
             timings.append(timing)
             _write(timing_text(timing))  # the whole takes minutes: what is known is shown
+        _write(growth_text(list(measure_growth())))
     _write(summary_text(timings))
     if with_tables:
         _write(markdown(timings))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from numpy.testing import assert_allclose
 
-from daskgmm.mixture.density import responsibilities
+from daskgmm.kernels.per_row import responsibilities
 from tests.benchmarks import kernels
 from tests.benchmarks.iterations import (
     available_kernels,
@@ -20,6 +20,7 @@ from tests.benchmarks.iterations import (
 )
 from tests.benchmarks.kernels import CLUSTERS, SHAPES, main, measure, spread
 from tests.benchmarks.machine import Machine, limit, measure_machine
+from tests.benchmarks.many_components import Growth, growth_text, measure_growth
 from tests.benchmarks.report import (
     Bar,
     Shape,
@@ -115,7 +116,8 @@ def test_measuring_times_all_on_each_shape_and_kind_of_clusters():
 @pytest.mark.parametrize(("arguments", "n_tables"), [([], 0), (["--markdown"], 2)])
 def test_the_command_prints_speeds_and_bars_and_if_asked_tables(monkeypatch, capsys, arguments, n_tables):
     monkeypatch.setattr(kernels, "measure_machine", tiny_machine)
-    main(arguments, shapes=TINY_SHAPES)
+    tiny_growth = functools.partial(measure_growth, [4], few=2, many=8, n_rows=100, n_repeats=1)
+    main(arguments, shapes=TINY_SHAPES, measure_growth=tiny_growth)
     printed = capsys.readouterr().out
     assert printed.startswith("float64: matrix product")
     assert printed.count("| rows |") == n_tables
@@ -208,6 +210,19 @@ def test_the_tables_have_a_line_for_each_timing():
         "| full | 60 | 2 | 3 | separated | 4.0 | 12 | 20 |  | 300 | 25.0 |  |",
     ]
     assert others.splitlines()[2:] == ["| tied | 100 | 4 | 3 | separated | 1.0 | 4.0 | 30 | 7.5 |"]
+
+
+def test_growth_is_measured_against_that_of_the_components():
+    (growth,) = measure_growth([3], few=2, many=8, n_rows=50, n_repeats=1)
+    assert (growth.n_features, growth.few, growth.many) == (3, 2, 8)
+    assert min(growth.nanoseconds) > 0
+    slow, linear = Growth(16, 256, 1024, (100.0, 200.0)), Growth(8, 256, 1024, (100.0, 400.0))
+    assert (slow.share_of_linear, slow.exponent) == (0.5, 0.5)
+    assert (linear.share_of_linear, linear.exponent) == (1.0, 1.0)
+    assert growth_text([slow, linear]).splitlines()[1:] == [
+        "    16 features: 100 with 256, 200 with 1,024; 0.50 of linear growth, power 0.50: below linear holds",
+        "    8 features: 100 with 256, 400 with 1,024; 1.00 of linear growth, power 1.00: below linear missed",
+    ]
 
 
 @pytest.mark.benchmark

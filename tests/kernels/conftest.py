@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from daskgmm.kernels import pruned
+from daskgmm.kernels.fused import pruned as fused_pruned
 from daskgmm.kernels.moments import Moments
+from daskgmm.kernels.pruned import by_owner
+
+
+def always_prune(monkeypatch) -> None:
+    """Let kernels leave components out however few there are and however near they lie."""
+    monkeypatch.setattr(pruned, "LEAST_WORK", 0)
+    monkeypatch.setattr(pruned, "FEWEST_ROWS_A_COMPONENT", 0)
+    monkeypatch.setattr(pruned, "MOST_STRAYS", 1.0)
+    for module in (by_owner, fused_pruned):
+        monkeypatch.setattr(module, "MOST_NEAR", 1.0)
+        monkeypatch.setattr(module, "MOST_KEPT", 1.0)
 
 
 @pytest.fixture

@@ -101,4 +101,4 @@ def test_the_fastest_formulation_that_is_exact_is_taken():
     assert taken("full", 64, 5e3) is centred_moments
     assert taken("tied", 64, 1.0) is taken("diag", 64, 1.0) is taken("spherical", 64, 1.0) is quadratic_moments
     assert taken("full", 8, 1.0, "f4").keywords == {"dtype": np.float32}
-    assert taken("full", 8, 17.0, "f4") is quadratic_moments
+    assert taken("full", 8, 20.0, "f4") is quadratic_moments

@@ -10,10 +10,18 @@ from hypothesis.extra import numpy as npst
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.kernels.centred import centred_moments
-from daskgmm.kernels.fused import _products_win, e_step, formulations, is_available, share_of_near_pairs
+from daskgmm.kernels.fused import (
+    _exact_in_float32,
+    _products_win,
+    e_step,
+    formulations,
+    is_available,
+    share_of_near_pairs,
+)
 from daskgmm.kernels.fused.formulations import TILE_ROWS
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
+from tests.benchmarks.iterations import draw_mixture
 from tests.drawn import draw
 from tests.kernels.test_blas import assert_is_the_references, assert_same_bits, parameters_of
 from tests.kernels.test_block import LAYOUTS
@@ -42,6 +50,8 @@ def unit_mixture(n_features: int, distances: list[float], covariance_type: str =
     unit = np.eye(n_features) if covariance_type in ("full", "tied") else np.ones(n_features)
     means = np.zeros((n_components, n_features))
     means[:, 0] = distances
+    if covariance_type == "spherical":
+        unit = np.array(1.0)
     return MixtureParameters.from_covariances(
         weights=np.full(n_components, 1 / n_components),
         means=means,
@@ -103,7 +113,8 @@ def test_statistics_are_those_of_the_kernel_without_numba(case, dtype, layout, d
     weights = data.draw(npst.arrays(float, len(rows), elements=st.just(0.0) | numbers(0.125, 4.0)), label="weights")
     expected = centred_moments(rows[weights > 0], weights[weights > 0], parameters)
     assert_near(e_step(layout(rows), weights, parameters), expected, rtol=1e-11, atol=1e-11)
-    assert_near(e_step(rows.astype(dtype), weights, parameters), expected, rtol=1e-11, atol=1e-11)
+    tolerance = 1e-5 if dtype == "f4" else 1e-11
+    assert_near(e_step(rows.astype(dtype), weights, parameters), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 3.0, 30.0], ids=lambda spread: f"means {spread:g} sigma apart")
@@ -165,3 +176,79 @@ def test_blocks_longer_than_a_slab_are_seen_whole():
     statistics = e_step(rows, None, parameters)
     assert_allclose(statistics.counts, 300_000, rtol=1e-15)
     assert_allclose(statistics.second[0, 0, 0], np.square(rows).sum(), rtol=1e-13)
+
+
+def assert_in_float32(rows, parameters, weights=None) -> None:
+    """Within float32's bound of the results of the same rows in float64, and not those."""
+    narrow = e_step(rows.astype(np.float32), weights, parameters)
+    wide = e_step(rows.astype(np.float32).astype(np.float64), weights, parameters)
+    assert narrow.second.dtype == np.float64
+    assert (narrow.second != wide.second).any()
+    assert_near(narrow, wide, rtol=1e-5, atol=1e-5 * float(wide.weight))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_rows", [1, 15, 17, 65, TILE_ROWS - 1, TILE_ROWS + 1, 2 * TILE_ROWS + 63])
+@pytest.mark.parametrize("n_features", [1, 3, 4, 6, 13])
+def test_float32_rows_are_computed_in_float32_within_its_bound(covariance_type, n_features, n_rows, weighted):
+    rows, parameters = draw_mixture(covariance_type, n_rows=n_rows, n_components=5, n_features=n_features, spread=1.0)
+    assert_in_float32(rows, parameters, np.linspace(0.5, 2.0, n_rows) if weighted else None)
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+def test_float32_rows_of_many_features_are_computed_in_float32(spread):
+    assert_in_float32(*draw_mixture("full", n_rows=2000, n_components=8, n_features=24, spread=spread))
+
+
+def test_memory_layout_changes_no_bit_of_float32_rows(covariance_type):
+    drawn = draw(covariance_type, n_features=6)
+    parameters, rows = parameters_of(drawn), drawn.rows.astype(np.float32)
+    expected = e_step(rows, None, parameters)
+    for layout in (np.asfortranarray, lambda rows: rows.astype(">f4"), lambda rows: np.repeat(rows, 2, axis=1)[:, ::2]):
+        assert_same_bits(e_step(layout(rows), None, parameters), expected)
+
+
+def test_float32_is_taken_where_it_is_exact_enough_and_faster():
+    features, deviations = formulations.product_moments, formulations.centred_moments
+    near, far, too_far = [-1.0, 1.0], [-30.0, 30.0], [-1e3, 1e3]
+    assert _exact_in_float32(features, unit_mixture(8, near)) is features
+    assert _exact_in_float32(features, unit_mixture(8, far)) is deviations
+    assert _exact_in_float32(features, unit_mixture(8, far, "diag")) is deviations
+    assert _exact_in_float32(features, unit_mixture(8, far, "tied")) is None
+    assert _exact_in_float32(deviations, unit_mixture(4, far)) is deviations
+    assert _exact_in_float32(deviations, unit_mixture(4, too_far)) is None
+
+
+@pytest.mark.parametrize("n_features", [4, 8])
+def test_float32_rows_beyond_its_bound_are_computed_in_float64(n_features):
+    parameters = unit_mixture(n_features, [-1e3, 1e3])
+    rows = np.random.default_rng(0).normal(size=(500, n_features)).astype(np.float32)
+    rows[::2, 0] += 1e3
+    assert_same_bits(e_step(rows, None, parameters), e_step(rows.astype(np.float64), None, parameters))
+
+
+@pytest.mark.parametrize("n_features", [4, 8])
+@pytest.mark.parametrize("value", [1e20, -3e38])
+def test_float32_rows_whose_squares_overflow_are_computed_in_float64(n_features, value):
+    rows = np.zeros((100, n_features), np.float32)
+    rows[50, 1] = value
+    parameters = unit_mixture(n_features, [-1.0, 1.0])
+    assert_same_bits(e_step(rows, None, parameters), e_step(rows.astype(np.float64), None, parameters))
+
+
+@pytest.mark.parametrize("weight", [1e-40, 1e-8, 1e8, 1e300])
+def test_weights_beyond_the_range_of_float32_are_kept(weight):
+    drawn = draw("full", n_rows=100, n_features=6)
+    rows, weights = drawn.rows.astype(np.float32), np.full(100, weight)
+    statistics = e_step(rows, weights, parameters_of(drawn))
+    assert_same_bits(statistics, e_step(rows.astype(np.float64), weights, parameters_of(drawn)))
+    assert_allclose(statistics.counts.sum(), 100 * weight, rtol=1e-12)
+
+
+def test_float32_rows_far_from_all_components_leave_no_denormal_numbers(covariance_type):
+    near = unit_mixture(6, [0.0, 9.0, 12.0, 13.0, 14.0, 200.0], covariance_type)
+    rows = np.random.default_rng(0).normal(scale=1e-3, size=(200, 6)).astype(np.float32)
+    statistics = e_step(rows, np.linspace(1e-6, 1.0, 200), near)
+    values = np.abs(np.concatenate([statistics.counts, statistics.first.ravel(), statistics.second.ravel()]))
+    assert ((values == 0) | (values > np.finfo(np.float32).tiny)).all()
+    assert (statistics.counts[2:] < 1e-20).all()

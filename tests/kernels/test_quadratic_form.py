@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 
 from daskgmm.kernels.quadratic_form import QuadraticForm, lost_digits_ratio
 from daskgmm.mixture.covariance import covariance_structure
-from daskgmm.mixture.density import log_density, responsibilities
+from daskgmm.mixture.density import TileDensity
 from daskgmm.mixture.parameters import MixtureParameters
 from tests.drawn import Drawn
 
@@ -23,13 +23,24 @@ def test_coefficients_times_features_are_log_densities_up_to_what_components_sha
     features = np.empty((form.n_quadratic, len(drawn.rows)))
     covariance_structure(drawn.covariance_type).quadratic_features(columns, out=features)
     log_prob = form.coefficients @ np.concatenate([features, columns, np.ones((1, len(drawn.rows)))])
-    expected = np.log(responsibilities(drawn.rows, parameters).T) + log_density(drawn.rows, parameters)
+    expected, _, _ = TileDensity.of(parameters, len(drawn.rows)).log_prob(drawn.rows)
     if form.structure.shares_scatter:
-        expected -= expected[0] - log_prob[0]
-    # Responsibilities are clipped at exp(-80), of which the logarithm tells nothing.
-    told = expected > expected.max(axis=0) - 70.0
-    assert told.sum() > len(drawn.rows)
-    assert_allclose(log_prob[told], expected[told], rtol=1e-11, atol=1e-11)
+        expected += log_prob[0] - expected[0]
+    assert_allclose(log_prob, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_the_form_can_be_taken_about_any_centre(drawn):
+    parameters = parameters_of(drawn)
+    plain, moved = QuadraticForm.of(parameters), QuadraticForm.of(parameters, centre=np.array([1.0, -2.0, 0.5]))
+
+    def density(form):
+        columns = drawn.rows.T - form.centre[:, None]
+        features = np.empty((form.n_quadratic, len(drawn.rows)))
+        form.structure.quadratic_features(columns, out=features)
+        log_prob = form.coefficients @ np.concatenate([features, columns, np.ones((1, len(drawn.rows)))])
+        return log_prob - log_prob[0]  # without what components share
+
+    assert_allclose(density(moved), density(plain), rtol=1e-11, atol=1e-11)
 
 
 def test_the_ratio_is_the_largest_squared_distance_from_the_centre(drawn):

@@ -3,9 +3,9 @@ from __future__ import annotations
 from numpy.testing import assert_allclose
 from sklearn.mixture import GaussianMixture
 
+from daskgmm.kernels.likelihood import log_likelihood
 from daskgmm.mixture.criteria import akaike_information_criterion, bayesian_information_criterion
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.mixture.score import log_likelihood
 
 
 def test_criteria_are_scikit_learns(drawn):

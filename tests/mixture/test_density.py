@@ -6,13 +6,11 @@ from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daskgmm.errors import InputDataError, InputTypeError, RowError
-from daskgmm.mixture.density import labels, log_density, responsibilities
+from daskgmm.mixture.density import log_density
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.rows import tile_rows
 from tests import reference
 from tests.strategies import mixtures_with_rows
-
-ALL = [log_density, responsibilities, labels]
 
 
 @pytest.fixture
@@ -33,55 +31,30 @@ def test_log_density_is_the_references(case):
     assert_allclose(log_density(rows, parameters), expected, rtol=1e-12, atol=1e-12)
 
 
-@given(mixtures_with_rows())
-def test_responsibilities_are_the_references_and_sum_to_one(case):
-    parameters, rows = case
-    result = responsibilities(rows, parameters)
-    expected = reference.responsibilities(rows, reference_of(parameters)).astype(float)
-    assert_allclose(result, expected, rtol=1e-9, atol=1e-13)
-    assert_allclose(result.sum(axis=1), 1.0, rtol=1e-14)
-
-
-@given(mixtures_with_rows())
-def test_labels_are_the_most_responsible_components(case):
-    parameters, rows = case
-    result, posterior = labels(rows, parameters), responsibilities(rows, parameters)
-    assert result.dtype == np.int64
-    assert_array_equal(posterior[np.arange(len(rows)), result], posterior.max(axis=1) if len(rows) else [])
-
-
 @pytest.mark.parametrize("change", [-1, 0, 1])
 def test_tiles_join_without_a_seam(parameters, drawn, change):
     n_rows = 2 * tile_rows(3, 3) + change
     rows = np.resize(drawn.rows, (n_rows, 3))
-    for function in ALL:
-        assert_allclose(function(rows, parameters)[:300], function(drawn.rows, parameters), rtol=1e-12)
-        assert_allclose(function(rows, parameters)[-5:], function(rows[-5:], parameters), rtol=1e-12)
+    assert_allclose(log_density(rows, parameters)[:300], log_density(drawn.rows, parameters), rtol=1e-12)
+    assert_allclose(log_density(rows, parameters)[-5:], log_density(rows[-5:], parameters), rtol=1e-12)
 
 
 def test_no_rows_give_empty_results(parameters):
     rows = np.empty((0, 3))
     assert log_density(rows, parameters).shape == (0,)
-    assert responsibilities(rows, parameters).shape == (0, 3)
-    assert labels(rows, parameters).shape == (0,)
 
 
 @pytest.mark.parametrize("distance", [1e3, 1e6, 1e150, 1e200, 1e300])
 def test_rows_on_which_all_densities_underflow_get_finite_results(parameters, distance):
     rows = np.full((2, 3), distance)
-    posterior = responsibilities(rows, parameters)
     assert np.isfinite(log_density(rows, parameters)).all()
-    assert np.isfinite(posterior).all()
-    assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-14)
 
 
-def test_a_component_of_weight_zero_never_wins():
+def test_a_component_of_weight_zero_adds_nothing():
     parameters = MixtureParameters.from_covariances(
         weights=[1.0, 0.0], means=[[0.0], [5.0]], covariances=[1.0, 1.0], covariance_type="spherical"
     )
     rows = np.array([[5.0], [0.0]])
-    assert labels(rows, parameters).tolist() == [0, 0]
-    assert_allclose(responsibilities(rows, parameters), [[1.0, 0.0], [1.0, 0.0]], atol=1e-34)
     assert_allclose(log_density(rows, parameters), [-0.5 * np.log(2 * np.pi) - 12.5, -0.5 * np.log(2 * np.pi)])
 
 
@@ -93,17 +66,15 @@ def test_rows_of_any_real_dtype_are_computed_in_float64(parameters, dtype):
     assert_array_equal(result, log_density(rows.astype(np.float64), parameters))
 
 
-@pytest.mark.parametrize("function", ALL)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_row_that_is_not_finite_is_named(parameters, drawn, function, value):
+def test_a_row_that_is_not_finite_is_named(parameters, drawn, value):
     rows = np.resize(drawn.rows, (tile_rows(3, 3) + 50, 3)).copy()
     rows[-7, 2] = value
     with pytest.raises(RowError, match="feature 2 is") as caught:
-        function(rows, parameters)
+        log_density(rows, parameters)
     assert caught.value.row == len(rows) - 7
 
 
-@pytest.mark.parametrize("function", ALL)
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
@@ -119,6 +90,6 @@ def test_a_row_that_is_not_finite_is_named(parameters, drawn, function, value):
         ([[0.0, 0.0, 0.0]], InputTypeError, "got builtins.list"),
     ],
 )
-def test_blocks_without_a_density_are_refused(parameters, function, rows, error, message):
+def test_blocks_without_a_density_are_refused(parameters, rows, error, message):
     with pytest.raises(error, match=message):
-        function(rows, parameters)
+        log_density(rows, parameters)

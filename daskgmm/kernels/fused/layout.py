@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance import Floats
 
-__all__ = ["BLOCK", "DIAGONAL_SLOTS", "SLOTS", "diagonal_moments", "matrix_moments", "n_sums"]
+__all__ = ["BLOCK", "DIAGONAL_SLOTS", "SLOTS", "diagonal_moments", "in_blocks", "matrix_moments", "n_sums"]
 
 BLOCK = 4
 """Features of a block, and vectors of rows worked on together: 4 x 4 sums fill half of 32 registers."""
@@ -25,6 +25,17 @@ def n_sums(n_features: int, *, has_matrices: bool) -> int:
     """Return how many sums the compiled loops make for each component."""
     n_blocks = -(-n_features // BLOCK)
     return n_blocks * (n_blocks + 1) // 2 * SLOTS if has_matrices else n_blocks * DIAGONAL_SLOTS
+
+
+def in_blocks(columns: Floats) -> Floats:
+    """Return the columns of matrices (..., n_rows, n_columns) in blocks, the last filled up with zeros.
+
+    The shape is (..., n_blocks, n_rows, BLOCK).
+    """
+    n_columns = columns.shape[-1]
+    padded = np.zeros((*columns.shape[:-1], -(-n_columns // BLOCK) * BLOCK))
+    padded[..., :n_columns] = columns
+    return padded.reshape(*columns.shape[:-1], -1, BLOCK).swapaxes(-3, -2)
 
 
 def matrix_moments(sums: Floats, n_features: int) -> tuple[Floats, Floats]:

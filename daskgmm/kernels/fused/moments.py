@@ -6,22 +6,16 @@ from collections.abc import Sequence
 
 from daskgmm.kernels.fused.densities import sizes
 from daskgmm.kernels.fused.layout import BLOCK, DIAGONAL_SLOTS, SLOTS
-from daskgmm.kernels.fused.vectors import LANES, Value, Vectors, emitted
+from daskgmm.kernels.fused.vectors import Value, Vectors, emitted
 
 __all__ = [
+    "chosen_deviations",
     "count_kept",
     "diagonal_moments",
     "moments_of_few",
     "moments_of_panel",
     "scaled_deviations",
 ]
-
-
-def _add_lane_sums(vectors: Vectors, sums: Sequence[Value], n_slots: int, out: Value, offset: Value) -> None:
-    """Add the sums over lanes of up to n_slots variables to as many numbers from out[offset] on."""
-    for start in range(0, n_slots, LANES):
-        totals = vectors.lane_sums([vectors.value(total) for total in sums[start : start + LANES]])
-        vectors.store(vectors.add(vectors.load(out, offset, start), totals), out, offset, start)
 
 
 @emitted
@@ -33,7 +27,7 @@ def moments_of_few(
     n_features: Value,
     component: Value,
     n_components: Value,
-    roots: Value,
+    shares: Value,
     out: Value,
 ) -> None:
     """Add the moments of up to BLOCK features to out (SLOTS,)."""
@@ -43,22 +37,21 @@ def moments_of_few(
         second = [vectors.variable(vectors.constant(0.0)) for _ in pairs]
         first = [vectors.variable(vectors.constant(0.0)) for _ in range(size)]
         with vectors.loop(n_vectors) as vector:
-            start = vectors.scaled(vector.index, size * LANES)
-            share = _share(vectors, roots, vector.index, component, n_components)
-            deviations = [vectors.subtract(vectors.load(x, start, i * LANES), centre[i]) for i in range(size)]
+            start = vectors.scaled(vector.index, size * vectors.lanes)
+            share = _share(vectors, shares, vector.index, component, n_components)
+            deviations = [vectors.subtract(vectors.load(x, start, i * vectors.lanes), centre[i]) for i in range(size)]
             weighted = [vectors.multiply(deviation, share) for deviation in deviations]
             for (i, j), total in zip(pairs, second, strict=True):
                 vectors.add_product(total, weighted[i], deviations[j])
             for total, value in zip(first, weighted, strict=True):
                 vectors.set(total, vectors.add(vectors.value(total), value))
-        _add_lane_sums(vectors, [*second, *first], SLOTS, out, vectors.index(0))
+        vectors.add_lane_sums([vectors.value(total) for total in (*second, *first)], out, vectors.index(0))
 
 
-def _share(vectors: Vectors, roots: Value, vector: Value, component: Value, n_components: Value) -> Value:
+def _share(vectors: Vectors, shares: Value, vector: Value, component: Value, n_components: Value) -> Value:
     """Return the weighted responsibilities of a component for one vector of rows."""
     place = vectors.plus(vectors.times(vector, n_components), component)
-    root = vectors.load(roots, vectors.scaled(place, LANES))
-    return vectors.multiply(root, root)
+    return vectors.load(shares, vectors.scaled(place, vectors.lanes))
 
 
 @emitted
@@ -70,11 +63,11 @@ def diagonal_moments(
     n_features: Value,
     component: Value,
     n_components: Value,
-    roots: Value,
+    shares: Value,
     out: Value,
 ) -> None:
     """Add the first moments and those of the squares to out (n_blocks * DIAGONAL_SLOTS,)."""
-    width = vectors.scaled(n_features, LANES)
+    width = vectors.scaled(n_features, vectors.lanes)
     n_blocks = vectors.divided(n_features, BLOCK)
 
     def block(index: Value, size: int) -> None:
@@ -82,14 +75,14 @@ def diagonal_moments(
         feature = vectors.scaled(index, BLOCK)
         centre = [vectors.broadcast(mean, feature, i) for i in range(size)]
         with vectors.loop(n_vectors) as vector:
-            start = vectors.plus(vectors.times(vector.index, width), vectors.scaled(feature, LANES))
-            share = _share(vectors, roots, vector.index, component, n_components)
+            start = vectors.plus(vectors.times(vector.index, width), vectors.scaled(feature, vectors.lanes))
+            share = _share(vectors, shares, vector.index, component, n_components)
             for i in range(size):
-                deviation = vectors.subtract(vectors.load(x, start, i * LANES), centre[i])
+                deviation = vectors.subtract(vectors.load(x, start, i * vectors.lanes), centre[i])
                 weighted = vectors.multiply(deviation, share)
                 vectors.set(sums[i], vectors.add(vectors.value(sums[i]), weighted))
                 vectors.add_product(sums[BLOCK + i], weighted, deviation)
-        _add_lane_sums(vectors, sums, DIAGONAL_SLOTS, out, vectors.scaled(index, DIAGONAL_SLOTS))
+        vectors.add_lane_sums([vectors.value(total) for total in sums], out, vectors.scaled(index, DIAGONAL_SLOTS))
 
     with vectors.loop(n_blocks) as left:
         block(left.index, BLOCK)
@@ -112,7 +105,7 @@ def count_kept(
     limit = vectors.splat(smallest)
     with vectors.loop(n_vectors) as vector:
         place = vectors.plus(vectors.times(vector.index, n_components), component)
-        one = vectors.zero_where_below(vectors.load(roots, vectors.scaled(place, LANES)), limit)
+        one = vectors.zero_where_below(vectors.load(roots, vectors.scaled(place, vectors.lanes)), limit)
         vectors.set(total, vectors.add(vectors.value(total), one))
     vectors.store(vectors.value(total), kept)
 
@@ -130,15 +123,41 @@ def scaled_deviations(
     panel: Value,
     panel_roots: Value,
 ) -> None:
-    """Fill a panel with deviations from the mean times the root of the responsibility."""
-    with vectors.loop(n_vectors) as vector:
-        place = vectors.plus(vectors.times(vector.index, n_components), component)
-        root = vectors.load(roots, vectors.scaled(place, LANES))
-        vectors.store(root, panel_roots, vectors.scaled(vector.index, LANES))
-        start = vectors.scaled(vectors.times(vector.index, n_features), LANES)
+    """Fill a panel with deviations from the mean times the root of the responsibility; n_vectors as BLOCK has them."""
+    with vectors.loop(vectors.divided(n_vectors, BLOCK)) as group:
+        members = [vectors.plus(vectors.scaled(group.index, BLOCK), r) for r in range(BLOCK)]
+        places = [vectors.plus(vectors.times(member, n_components), component) for member in members]
+        values = [vectors.load(roots, vectors.scaled(place, vectors.lanes)) for place in places]
+        for member, root in zip(members, values, strict=True):
+            vectors.store(root, panel_roots, vectors.scaled(member, vectors.lanes))
+        starts = [vectors.scaled(vectors.times(member, n_features), vectors.lanes) for member in members]
         with vectors.loop(n_features) as feature:
-            offset = vectors.scaled(feature.index, LANES)
-            deviation = vectors.subtract(vectors.load(x, start, offset), vectors.broadcast(mean, feature.index))
+            offset, centre = vectors.scaled(feature.index, vectors.lanes), vectors.broadcast(mean, feature.index)
+            for start, root in zip(starts, values, strict=True):
+                deviation = vectors.subtract(vectors.load(x, start, offset), centre)
+                vectors.store(vectors.multiply(deviation, root), panel, start, offset)
+
+
+@emitted
+def chosen_deviations(
+    vectors: Vectors,
+    x: Value,
+    places: Value,
+    n_vectors: Value,
+    mean: Value,
+    n_features: Value,
+    panel: Value,
+    panel_roots: Value,
+) -> None:
+    """Fill a panel as `scaled_deviations` does with the rows at some places, given the roots already in the panel."""
+    with vectors.loop(n_vectors) as vector:
+        first = vectors.scaled(vector.index, vectors.lanes)
+        rows = [vectors.at(x, vectors.integer_at(places, vectors.plus(first, lane))) for lane in range(vectors.lanes)]
+        root, start = vectors.load(panel_roots, first), vectors.times(first, n_features)
+        with vectors.loop(n_features) as feature:
+            offset = vectors.scaled(feature.index, vectors.lanes)
+            value = vectors.gather([vectors.at(row, offset) for row in rows])
+            deviation = vectors.subtract(value, vectors.broadcast(mean, feature.index))
             vectors.store(vectors.multiply(deviation, root), panel, start, offset)
 
 
@@ -150,11 +169,11 @@ def moments_of_panel(
     n_blocks = vectors.divided(n_features, BLOCK)
     done = vectors.scaled(n_blocks, BLOCK)
     rest = vectors.minus(n_features, done)
-    width = vectors.scaled(n_features, LANES)
+    width = vectors.scaled(n_features, vectors.lanes)
     place = vectors.variable(vectors.index(0))
 
     def finish(sums: Sequence[Value]) -> None:
-        _add_lane_sums(vectors, sums, SLOTS, out, vectors.value(place))
+        vectors.add_lane_sums([vectors.value(total) for total in sums], out, vectors.value(place))
         vectors.set(place, vectors.plus(vectors.value(place), SLOTS))
 
     def diagonal_block(start: Value, size: int) -> None:
@@ -162,9 +181,9 @@ def moments_of_panel(
         second = [vectors.variable(vectors.constant(0.0)) for _ in pairs]
         first = [vectors.variable(vectors.constant(0.0)) for _ in range(size)]
         with vectors.loop(n_vectors) as vector:
-            source = vectors.plus(vectors.times(vector.index, width), vectors.scaled(start, LANES))
-            root = vectors.load(panel_roots, vectors.scaled(vector.index, LANES))
-            values = [vectors.load(panel, source, i * LANES) for i in range(size)]
+            source = vectors.plus(vectors.times(vector.index, width), vectors.scaled(start, vectors.lanes))
+            root = vectors.load(panel_roots, vectors.scaled(vector.index, vectors.lanes))
+            values = [vectors.load(panel, source, i * vectors.lanes) for i in range(size)]
             for (i, j), total in zip(pairs, second, strict=True):
                 vectors.add_product(total, values[i], values[j])
             for total, value in zip(first, values, strict=True):
@@ -175,9 +194,12 @@ def moments_of_panel(
         sums = [[vectors.variable(vectors.constant(0.0)) for _ in range(size)] for _ in range(BLOCK)]
         with vectors.loop(n_vectors) as vector:
             source = vectors.times(vector.index, width)
-            left = [vectors.load(panel, source, vectors.scaled(start, LANES), i * LANES) for i in range(BLOCK)]
+            left = [
+                vectors.load(panel, source, vectors.scaled(start, vectors.lanes), i * vectors.lanes)
+                for i in range(BLOCK)
+            ]
             for j in range(size):
-                right = vectors.load(panel, source, vectors.scaled(other, LANES), j * LANES)
+                right = vectors.load(panel, source, vectors.scaled(other, vectors.lanes), j * vectors.lanes)
                 for i in range(BLOCK):
                     vectors.add_product(sums[i][j], left[i], right)
         finish([total for row in sums for total in row])

@@ -9,48 +9,19 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["LANES", "Value", "Vectors", "emitted"]
+from daskgmm.kernels.fused.number_formats import FORMATS, NumberFormat
 
-LANES = 8
-"""Numbers of one vector: 512 bits of float64, which narrower machines split."""
-
-# exp(r) = 1 + r + r^2 q(r) for |r| <= log(2) / 2 to 1.8e-17: q by Chebyshev interpolation, highest power first.
-EXP_SERIES = (
-    2.510038549551032e-08,
-    2.7620088445409746e-07,
-    2.7557268459997064e-06,
-    2.4801521295954376e-05,
-    0.00019841269863053618,
-    0.0013888888917213717,
-    0.008333333333330062,
-    0.04166666666662413,
-    0.16666666666666669,
-    0.5000000000000001,
-)
-LOG2_E = 1.4426950408889634
-# log(2) in two parts: the first has trailing zeros, so that its product with an integer is exact.
-LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-# Adding it rounds to an integer and leaves that, plus the bias of an exponent, in the low bits.
-ROUNDER = 1.5 * 2.0**52 + 1023.0
-# log((1 + s) / (1 - s)) = 2 s + s^3 R(s^2), highest power first (the coefficients of fdlibm's log).
-LOG_SERIES = (
-    1.479819860511658591e-01,
-    1.531383769920937332e-01,
-    1.818357216161805012e-01,
-    2.222219843214978396e-01,
-    2.857142874366239149e-01,
-    3.999999999940941908e-01,
-    6.666666666666735130e-01,
-)
-EXPONENT_BITS, MANTISSA = 52, 2**52 - 1
-BITS_OF_1, BITS_OF_SQRT_HALF, BITS_OF_2_52 = 0x3FF0000000000000, 0x3FE6A09E667F3BCD, 0x4330000000000000
+__all__ = ["Value", "Vectors", "emitted"]
 
 Value = Any
 """A value of the code being built."""
 
 
 def emitted(emit: Callable[..., None]) -> Any:
-    """Make `emit(vectors, *arguments)` a function that compiled code can call; arrays arrive as pointers."""
+    """Make `emit(vectors, *arguments)` a function that compiled code can call; arrays arrive as pointers.
+
+    Vectors are of the first argument's numbers, an array's.
+    """
     from numba.core import types
     from numba.extending import intrinsic
     from numba.np import arrayobj
@@ -64,7 +35,7 @@ def emitted(emit: Callable[..., None]) -> Any:
                 arrays.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
                 for kind, value in zip(signature.args, values, strict=True)
             ]
-            emit(Vectors(builder), *lowered)
+            emit(Vectors(builder, FORMATS[str(signature.args[0].dtype)]), *lowered)
             return context.get_dummy_value()
 
         return nothing(*arguments), generate
@@ -77,18 +48,22 @@ def emitted(emit: Callable[..., None]) -> Any:
 
 
 class Vectors:
-    """Vector arithmetic on an instruction builder."""
+    """Vector arithmetic on an instruction builder, with numbers of one format."""
 
-    def __init__(self, builder: Value) -> None:
+    def __init__(self, builder: Value, number_format: NumberFormat) -> None:
         from numba.core import cgutils
 
         self.builder = builder
+        self.format = number_format
+        self.lanes = number_format.lanes
         self.code: Any = cgutils
         self.ir = ir = self.code.ir
         self.integer = ir.IntType(64)
         self.double = ir.DoubleType()
-        self.type = ir.VectorType(self.double, LANES)
-        self.bits = ir.VectorType(self.integer, LANES)
+        self.number = self.double if number_format.n_bits == 64 else ir.FloatType()
+        self.pattern_of_number = ir.IntType(number_format.n_bits)
+        self.type = ir.VectorType(self.number, self.lanes)
+        self.bits = ir.VectorType(self.pattern_of_number, self.lanes)
 
     # Integers known when the code runs, for places in memory
 
@@ -129,12 +104,12 @@ class Vectors:
     def load(self, pointer: Value, *offset: Value | int) -> Value:
         """Return the vector that starts at an offset, counted in numbers."""
         address = self.builder.bitcast(self.at(pointer, *offset), self.type.as_pointer())
-        return self.builder.load(address, align=8)
+        return self.builder.load(address, align=self.format.n_bits // 8)
 
     def store(self, value: Value, pointer: Value, *offset: Value | int) -> None:
         """Store a vector at an offset, counted in numbers."""
         address = self.builder.bitcast(self.at(pointer, *offset), self.type.as_pointer())
-        self.builder.store(value, address, align=8)
+        self.builder.store(value, address, align=self.format.n_bits // 8)
 
     def broadcast(self, pointer: Value, *offset: Value | int) -> Value:
         """Return the number at an offset in every lane."""
@@ -143,6 +118,14 @@ class Vectors:
     def integer_at(self, pointer: Value, index: Value) -> Value:
         """Return the integer at an offset."""
         return self.builder.load(self.at(pointer, index))
+
+    def gather(self, addresses: Sequence[Value]) -> Value:
+        """Return a vector of the numbers at as many addresses as there are lanes."""
+        vector = self.ir.Constant(self.type, self.ir.Undefined)
+        for lane, address in enumerate(addresses):
+            number = self.builder.load(address)
+            vector = self.builder.insert_element(vector, number, self.ir.Constant(self.ir.IntType(32), lane))
+        return vector
 
     def variable(self, initial: Value) -> Value:
         """Return a variable for `value` and `set`; compilers keep it in a register."""
@@ -170,17 +153,27 @@ class Vectors:
 
     def constant(self, value: float) -> Value:
         """Return a known number in every lane."""
-        return self.ir.Constant(self.type, [self.ir.Constant(self.double, value)] * LANES)
+        return self.ir.Constant(self.type, [self.ir.Constant(self.number, value)] * self.lanes)
 
     def pattern(self, value: int) -> Value:
         """Return known bits in every lane."""
-        return self.ir.Constant(self.bits, [self.ir.Constant(self.integer, value)] * LANES)
+        return self.ir.Constant(self.bits, [self.ir.Constant(self.pattern_of_number, value)] * self.lanes)
+
+    def as_bits(self, value: Value) -> Value:
+        """Return the bits of numbers."""
+        return self.builder.bitcast(value, self.bits)
+
+    def as_numbers(self, bits: Value) -> Value:
+        """Return the numbers of bits."""
+        return self.builder.bitcast(bits, self.type)
 
     def splat(self, scalar: Value) -> Value:
-        """Return a number in every lane."""
+        """Return a number in every lane, rounded to the vectors' format."""
+        if scalar.type != self.number:
+            scalar = self.builder.fptrunc(scalar, self.number)
         undefined = self.ir.Constant(self.type, self.ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, self.ir.Constant(self.ir.IntType(32), 0))
-        zeros = self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), LANES), [0] * LANES)
+        zeros = self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)
 
     def add(self, a: Value, b: Value) -> Value:
@@ -203,13 +196,17 @@ class Vectors:
         """Return a * b + c, rounded once where the machine can."""
         return self._call("fmuladd", a, b, c)
 
+    def negative(self, a: Value) -> Value:
+        """Return -a."""
+        return self.builder.fneg(a)
+
     def sqrt(self, a: Value) -> Value:
         """Return the square root."""
         return self._call("sqrt", a)
 
     def _call(self, name: str, *arguments: Value) -> Value:
         """Call a function that LLVM has for vectors of any length."""
-        name = f"llvm.{name}.v{LANES}f64"
+        name = f"llvm.{name}.v{self.lanes}{self.format.letter}"
         kind = self.ir.FunctionType(self.type, [self.type] * len(arguments))
         function = self.builder.module.globals.get(name) or self.ir.Function(self.builder.module, kind, name)
         return self.builder.call(function, arguments)
@@ -227,43 +224,27 @@ class Vectors:
         below = self.builder.fcmp_ordered("<", a, limit)
         return self.builder.select(below, self.constant(0.0), self.constant(1.0))
 
-    def exp(self, x: Value) -> Value:
-        """Return exp(x) for x within [-100, 0]; NaN stays NaN."""
-        shifted = self.fused(x, self.constant(LOG2_E), self.constant(ROUNDER))
-        power = self.subtract(shifted, self.constant(ROUNDER))
-        r = self.fused(power, self.constant(-LN2_HIGH), x)
-        r = self.fused(power, self.constant(-LN2_LOW), r)
-        series = self.constant(EXP_SERIES[0])
-        for coefficient in (*EXP_SERIES[1:], 1.0, 1.0):
-            series = self.fused(series, r, self.constant(coefficient))
-        scale = self.builder.shl(self.builder.bitcast(shifted, self.bits), self.pattern(EXPONENT_BITS))
-        return self.multiply(series, self.builder.bitcast(scale, self.type))
+    def add_lane_sums(self, vectors: Sequence[Value], out: Value, offset: Value) -> None:
+        """Add the sum over lanes of each vector to one of as many float64 numbers, from out[offset] on."""
+        for start in range(0, len(vectors), self.lanes):
+            part = vectors[start : start + self.lanes]
+            sums, mask = self._lane_sums(part), self.ir.VectorType(self.ir.IntType(32), len(part))
+            if len(part) < self.lanes:
+                sums = self.builder.shuffle_vector(sums, sums, self.ir.Constant(mask, list(range(len(part)))))
+            wide = self.ir.VectorType(self.double, len(part))
+            if self.number != self.double:
+                sums = self.builder.fpext(sums, wide)
+            address = self.builder.bitcast(self.at(out, offset, start), wide.as_pointer())
+            total = self.builder.fadd(self.builder.load(address, align=8), sums)
+            self.builder.store(total, address, align=8)
 
-    def log(self, x: Value) -> Value:
-        """Return log(x) for finite normal x > 0; NaN stays NaN."""
-        bits = self.builder.add(self.builder.bitcast(x, self.bits), self.pattern(BITS_OF_1 - BITS_OF_SQRT_HALF))
-        exponent = self.builder.or_(self.builder.lshr(bits, self.pattern(EXPONENT_BITS)), self.pattern(BITS_OF_2_52))
-        power = self.subtract(self.builder.bitcast(exponent, self.type), self.constant(2.0**52 + 1023.0))
-        bits = self.builder.add(self.builder.and_(bits, self.pattern(MANTISSA)), self.pattern(BITS_OF_SQRT_HALF))
-        f = self.subtract(self.builder.bitcast(bits, self.type), self.constant(1.0))  # within sqrt(1/2) and sqrt(2)
-        s = self.builder.fdiv(f, self.add(f, self.constant(2.0)))
-        square = self.multiply(s, s)
-        series = self.constant(LOG_SERIES[0])
-        for coefficient in LOG_SERIES[1:]:
-            series = self.fused(series, square, self.constant(coefficient))
-        half = self.multiply(self.multiply(f, f), self.constant(0.5))
-        tail = self.fused(s, self.fused(square, series, half), self.multiply(power, self.constant(LN2_LOW)))
-        mantissa = self.subtract(f, self.subtract(half, tail))
-        result = self.fused(power, self.constant(LN2_HIGH), mantissa)
-        return self.fused(x, self.constant(0.0), result)
-
-    def lane_sums(self, vectors: Sequence[Value]) -> Value:
-        """Return the vector of the sums over lanes of LANES vectors."""
+    def _lane_sums(self, vectors: Sequence[Value]) -> Value:
+        """Return the vector of the sums over lanes of up to as many vectors as there are lanes."""
         width = 1
-        level = list(vectors) + [self.constant(0.0)] * (LANES - len(vectors))
-        while width < LANES:
-            low = [i + (LANES - width if i & width else 0) for i in range(LANES)]
-            mask = self.ir.VectorType(self.ir.IntType(32), LANES)
+        level = list(vectors) + [self.constant(0.0)] * (self.lanes - len(vectors))
+        while width < self.lanes:
+            low = [i + (self.lanes - width if i & width else 0) for i in range(self.lanes)]
+            mask = self.ir.VectorType(self.ir.IntType(32), self.lanes)
             even, odd = self.ir.Constant(mask, low), self.ir.Constant(mask, [i + width for i in low])
             level = [
                 self.add(self.builder.shuffle_vector(a, b, even), self.builder.shuffle_vector(a, b, odd))

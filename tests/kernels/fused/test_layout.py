@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from daskgmm.kernels.fused.layout import diagonal_moments, matrix_moments, n_sums
+from daskgmm.kernels.fused.layout import BLOCK, diagonal_moments, in_blocks, matrix_moments, n_sums
 
 
 @pytest.mark.parametrize("n_features", [1, 3, 4, 5, 8, 11])
@@ -22,3 +22,13 @@ def test_every_diagonal_moment_has_a_sum_of_its_own(n_features):
     first, second = diagonal_moments(sums, n_features)
     assert first.shape == second.shape == (1, n_features)
     assert len({*first[0], *second[0]}) == 2 * n_features
+
+
+@pytest.mark.parametrize("n_columns", [1, 4, 6, 8])
+def test_columns_in_blocks_lie_side_by_side(n_columns):
+    columns = 1.0 + np.arange(2 * 3 * n_columns).reshape(2, 3, n_columns)
+    blocks = in_blocks(columns)
+    assert blocks.shape == (2, -(-n_columns // BLOCK), 3, BLOCK)
+    for column in range(n_columns):
+        assert_array_equal(blocks[:, column // BLOCK, :, column % BLOCK], columns[:, :, column])
+    assert np.count_nonzero(blocks) == columns.size

@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from daskgmm.errors import InputDataError, RowError
+from daskgmm.kernels.likelihood import log_likelihood
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.mixture.score import LogLikelihood, log_likelihood
+from daskgmm.mixture.score import LogLikelihood
 from tests import reference
 
 
