@@ -13,13 +13,16 @@ __all__ = [
     "DegenerateMixtureError",
     "InputDataError",
     "InputTypeError",
+    "MemoryLimitError",
     "MissingChunksError",
     "ModelFormatError",
     "OutputExistsError",
+    "OutputInUseError",
     "ParameterError",
     "QualityGateError",
     "RowError",
     "StorageError",
+    "StoreChangedError",
     "StoreNotFoundError",
 ]
 
@@ -75,6 +78,10 @@ class ParameterError(DaskGMMError, ValueError):
     """A setting or a starting parameter is out of range or of the wrong shape: correct the argument named."""
 
 
+class MemoryLimitError(DaskGMMError, MemoryError):
+    """A fit needs more memory than a worker has: give workers more of it or fewer threads, or use smaller blocks."""
+
+
 class DegenerateMixtureError(DaskGMMError, ValueError):
     """A covariance is not positive definite: use fewer components, a larger reg_covar, or scaled features."""
 
@@ -87,6 +94,10 @@ class StoreNotFoundError(StorageError, FileNotFoundError):
     """There is no such store, group or component: check the path and the component's name."""
 
 
+class StoreChangedError(StorageError):
+    """A store was changed while it was being read: let it be finished first, and start again."""
+
+
 class MissingChunksError(StorageError):
     """Chunks were never written: complete the store, or accept them as the fill value."""
 
@@ -97,6 +108,10 @@ class ChunkReadError(StorageError):
 
 class OutputExistsError(StorageError, FileExistsError):
     """The output is already there: choose another name or remove it."""
+
+
+class OutputInUseError(StorageError):
+    """Another run is writing the output: wait until it ends, or choose another name."""
 
 
 class ModelFormatError(DaskGMMError, ValueError):

@@ -20,8 +20,8 @@ from daskgmm.errors import ModelFormatError, ParameterError
 from daskgmm.fitted import copy_fitted, model_of, parameters_of, restore, set_result, shared_settings
 from daskgmm.fitting import Start, fit_mixture, score_rows
 from daskgmm.inputs import row_blocks_of
+from daskgmm.kernels.per_row import labels, log_density, responsibilities
 from daskgmm.mixture.criteria import akaike_information_criterion, bayesian_information_criterion
-from daskgmm.mixture.density import labels, log_density, responsibilities
 from daskgmm.mixture.drawing import draw
 from daskgmm.mixture.score import LogLikelihood
 from daskgmm.progress import shown

@@ -21,10 +21,11 @@ PACKAGE = Path(daskgmm.__file__).parent
 # import each other as long as their files form no cycle.
 FLOORS = (
     {"cli"},
+    {"planning"},
     {"view", "selection"},
     {"estimator"},
-    {"fitted", "inputs"},
-    {"fitting", "writing"},
+    {"fitted", "inputs", "writing"},
+    {"fitting"},
     {"settings"},
     {"start"},
     {"engine", "kernels", "storage", "history", "progress"},

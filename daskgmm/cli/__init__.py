@@ -10,6 +10,7 @@ import click
 from daskgmm.cli.demo import demo
 from daskgmm.cli.fit import fit
 from daskgmm.cli.inspect import inspect
+from daskgmm.cli.plan import plan
 from daskgmm.cli.predict import predict
 from daskgmm.cli.score import score
 
@@ -24,7 +25,8 @@ Exit codes:
   2  wrong usage, or an output that exists
   3  a check failed
   4  bad input or model
-  5  cluster or storage failed; worth a retry"""
+  5  cluster or storage failed; worth a retry
+  6  another run is writing the output"""
 
 
 # The name is what `dask` registers it under; the installed script is called daskgmm.
@@ -40,5 +42,5 @@ def main() -> None:
     """
 
 
-for command in (fit, predict, score, inspect, demo):
+for command in (plan, fit, predict, score, inspect, demo):
     main.add_command(command)

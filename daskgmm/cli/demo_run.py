@@ -20,7 +20,7 @@ from daskgmm.mixture.covariance import Floats
 from daskgmm.mixture.drawing import draw_shuffled
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.storage.dataset import as_row_blocks, open_zarr
-from daskgmm.writing import write_rows
+from daskgmm.writing import write_results, write_rows
 
 __all__ = ["DemoOutcome", "DemoSettings", "report", "run_demo"]
 
@@ -110,7 +110,7 @@ def run_demo(settings: DemoSettings, folder: Path) -> DemoOutcome:
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(X)
         fitted = perf_counter()
-        write_rows(mixture.predict(X), folder / "labels.zarr")
+        write_results(mixture, X, folder / "labels.zarr")
         labelled = perf_counter()
         fit_log_likelihood = mixture.score(X)
         true_log_likelihood = score_rows(as_row_blocks(X), truth).mean

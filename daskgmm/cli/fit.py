@@ -34,6 +34,13 @@ __all__ = ["fit"]
     show_default=True,
     help="How starts assign rows to components.",
 )
+@click.option(
+    "--cache",
+    type=click.Choice(["auto", "memory", "disk", "none"]),
+    default="auto",
+    show_default=True,
+    help="Where the workers keep decoded rows between passes.",
+)
 @store_options
 @cluster_options
 @json_option
@@ -48,6 +55,7 @@ def fit(
     max_iter: int,
     n_init: int,
     init_params: str,
+    cache: str,
     component: str | None,
     missing_chunks: str,
     cluster: ClusterChoice,
@@ -75,6 +83,7 @@ def fit(
             n_init=n_init,
             init_params=init_params,
             random_state=random_state,
+            cache=None if cache == "none" else cache,
         )
         check_new_file(output)
         with connected(cluster.settings()):

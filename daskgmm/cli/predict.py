@@ -20,6 +20,12 @@ __all__ = ["predict"]
     show_default=True,
     help="Most probable component of each row, probabilities of all, or log density.",
 )
+@click.option(
+    "--dtype",
+    type=click.Choice(["int16", "int32", "int64", "float32", "float64"]),
+    help="Numbers in the output: int64 for labels and float64 for the others unless given; int16 holds 32,768 labels.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier run once the new one is complete.")
 @store_options
 @cluster_options
 def predict(
@@ -27,14 +33,17 @@ def predict(
     store: str,
     output: str,
     what: str,
+    dtype: str | None,
+    overwrite: bool,
     component: str | None,
     missing_chunks: str,
     cluster: ClusterChoice,
 ) -> None:
     """Label the rows of a Zarr array.
 
-    Applies the mixture in the file MODEL to each row of STORE and writes a Zarr array with one entry per row, whole or
-    not at all.
+    Applies the mixture in the file MODEL to each row of STORE and writes a Zarr array with one entry per row. At a path
+    it appears when it is complete, or not at all; at a URL its attribute daskgmm.complete is written last. What a run
+    that was killed left behind is removed by the next one to the same output.
     """
     from daskgmm.cli.session import command_session
 
@@ -42,16 +51,13 @@ def predict(
         from daskgmm.engine.cluster import connected
         from daskgmm.estimator import load
         from daskgmm.storage.dataset import open_zarr
-        from daskgmm.storage.new_file import check_new_file
-        from daskgmm.storage.zarr_open import local_path
-        from daskgmm.writing import write_rows
+        from daskgmm.storage.output import check_output
+        from daskgmm.writing import check_result, write_results
 
-        folder = local_path(output)
-        if folder is not None:  # what a URL holds is looked at when the output is created
-            check_new_file(folder)
+        check_output(output, overwrite=overwrite)
         mixture = load(model)
-        apply = {"labels": mixture.predict, "proba": mixture.predict_proba, "log-density": mixture.score_samples}[what]
+        check_result(what, dtype, len(mixture.weights_))
         with connected(cluster.settings()):
-            rows = apply(open_zarr(store, component, missing_chunks=missing_chunks))
-            write_rows(rows, output)
+            rows = open_zarr(store, component, missing_chunks=missing_chunks)
+            write_results(mixture, rows, output, what=what, dtype=dtype, overwrite=overwrite)
         click.echo(f"{output}: {what} of {rows.shape[0]} rows")

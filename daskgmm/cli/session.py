@@ -15,23 +15,27 @@ from daskgmm.errors import (
     DaskGMMError,
     MissingChunksError,
     OutputExistsError,
+    OutputInUseError,
     ParameterError,
     QualityGateError,
     StorageError,
+    StoreChangedError,
     StoreNotFoundError,
 )
 
 __all__ = ["command_session", "exit_code"]
 
-WRONG_USAGE, CHECK_FAILED, BAD_INPUT, WORTH_A_RETRY = 2, 3, 4, 5
+WRONG_USAGE, CHECK_FAILED, BAD_INPUT, WORTH_A_RETRY, IN_USE = 2, 3, 4, 5, 6
 
 # The first class that fits decides; what fits none but is ours is bad input.
 EXIT_CODES: tuple[tuple[type[DaskGMMError], int], ...] = (
     (ParameterError, WRONG_USAGE),
     (QualityGateError, CHECK_FAILED),
     (OutputExistsError, WRONG_USAGE),
+    (OutputInUseError, IN_USE),
     (StoreNotFoundError, BAD_INPUT),
     (MissingChunksError, BAD_INPUT),
+    (StoreChangedError, BAD_INPUT),
     (ChunkReadError, BAD_INPUT),
     (StorageError, WORTH_A_RETRY),
     (ClusterError, WORTH_A_RETRY),

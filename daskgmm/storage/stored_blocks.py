@@ -44,6 +44,10 @@ class StoredBlocks:
         """Whether rows are decompressed or come from elsewhere than this machine's disks."""
         return bool(self.rows.array.compressors) or not isinstance(self.rows.array.store, LocalStore)
 
+    def check_unchanged(self) -> None:
+        """Raise StoreChangedError if the array is no longer the one that was opened."""
+        self.rows.fingerprint.check(self.rows.array)
+
     def start(self, block: int) -> int:
         """Return the index of a block's first row."""
         return block * self.step

@@ -22,6 +22,7 @@ from zarr.storage import LocalStore
 
 from daskgmm.errors import ChunkReadError, InputDataError, MissingChunksError
 from daskgmm.mixture.dense import check_dtype
+from daskgmm.storage.fingerprint import Fingerprint
 
 __all__ = ["ZarrRows", "check_complete", "check_layout", "zarr_rows"]
 
@@ -43,6 +44,8 @@ class ZarrRows:
     """The store and the component, for messages."""
     accept_missing: bool
     """Whether a missing chunk means the fill value."""
+    fingerprint: Fingerprint
+    """Of the array when it was opened."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -150,7 +153,7 @@ def zarr_rows(array: zarr.Array[Any], source: str, *, accept_missing: bool = Fal
         )
     if 0 in array.shape:
         raise InputDataError(f"{source}: expected at least one row and one feature; got shape {array.shape}")
-    return ZarrRows(array, source, accept_missing)
+    return ZarrRows(array, source, accept_missing, Fingerprint.of(array, source))
 
 
 def check_layout(rows: ZarrRows, memory: int) -> None:
@@ -216,8 +219,10 @@ def _lookup(array: zarr.Array[Any], source: str) -> Callable[[str], bool]:
     """Return a function that tells whether a chunk's key is stored, fast enough for a million of them."""
     store = array.store
     if isinstance(store, LocalStore):
-        # Each chunk may be a directory with one file: asking for known names is ten times faster than listing them.
         folder = os.path.join(store.root, array.path)
+        if "/" not in _key(array, (0,) * array.ndim):
+            return {entry.name for entry in os.scandir(folder) if entry.is_file()}.__contains__
+        # Each chunk may be a directory with one file: asking for known names is ten times faster than listing them.
         return lambda key: os.path.isfile(f"{folder}/{key}")
     if not store.supports_listing:
         raise MissingChunksError(

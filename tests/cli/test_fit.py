@@ -41,6 +41,7 @@ def test_every_setting_reaches_the_fit(invoke, store, tmp_path):
         "max_iter": 50,
         "n_init": 2,
         "init_params": "random_from_data",
+        "cache": "disk",
     }
     options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert invoke("fit", store, "-o", tmp_path / "new.gmm", "--components", "2", *options).exit_code == 0

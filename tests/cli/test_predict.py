@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import zarr
 
 from daskgmm import load
+from tests.cli.conftest import SCRIPTS
 
 RESULTS = {"labels": "predict", "proba": "predict_proba", "log-density": "score_samples"}
 
@@ -76,3 +81,88 @@ def test_a_file_that_is_no_model_is_bad_input(invoke, store, tmp_path):
     assert result.exit_code == 4
     assert "text.gmm" in result.stderr
     assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize(("what", "dtype"), [("labels", "int16"), ("proba", "float32"), ("log-density", "float32")])
+def test_numbers_may_be_smaller(what, dtype, invoke, model, store, rows, tmp_path):
+    arguments = ("predict", model, store, "-o", tmp_path / "out.zarr", "--what", what, "--dtype", dtype)
+    assert invoke(*arguments).exit_code == 0
+    written = zarr.open_array(tmp_path / "out.zarr", mode="r")[:]
+    assert written.dtype == dtype
+    np.testing.assert_allclose(written, getattr(load(model), RESULTS[what])(rows), rtol=1e-6)
+
+
+def test_numbers_that_make_no_sense_are_wrong_usage_before_anything_is_read(invoke, model, tmp_path):
+    result = invoke("predict", model, tmp_path / "no-such.zarr", "-o", tmp_path / "out.zarr", "--dtype", "float32")
+    assert result.exit_code == 2
+    assert "dtype: expected one of int64, int32, int16 for labels; got float32" in result.stderr
+
+
+def test_an_output_may_be_replaced(invoke, model, store, rows, tmp_path):
+    arguments = ("predict", model, store, "-o", tmp_path / "out.zarr")
+    assert invoke(*arguments).exit_code == 0
+    refused = invoke(*arguments, "--dtype", "int16")
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert invoke(*arguments, "--dtype", "int16", "--overwrite").exit_code == 0
+    written = zarr.open_array(tmp_path / "out.zarr", mode="r")[:]
+    assert written.dtype == np.int16
+    np.testing.assert_array_equal(written, load(model).predict(rows))
+
+
+def test_a_store_is_not_replaced_by_its_labels(invoke, model, store):
+    before = (store / "zarr.json").read_bytes()
+    assert invoke("predict", model, store, "-o", store, "--overwrite").exit_code == 2
+    assert (store / "zarr.json").read_bytes() == before
+
+
+# The command, except that it stops once it has written some results.
+STOPPED = """
+import sys
+from daskgmm.cli import main
+from daskgmm.storage.output import OutputRows
+
+assign = OutputRows.__setitem__
+
+def assign_and_wait(self, key, values):
+    assign(self, key, values)
+    print("written", flush=True)
+    sys.stdin.read()
+
+OutputRows.__setitem__ = assign_and_wait
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_that_is_killed_leaves_no_output_and_the_next_one_cleans_up(invoke, model, store, rows, tmp_path):
+    output, before = tmp_path / "out.zarr", set(tmp_path.iterdir())
+    arguments = ["predict", model, store, "-o", output]
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
+        assert run.stdout.readline() == b"written\n"
+        second = invoke(*arguments)
+        run.kill()
+    assert second.exit_code == 6
+    assert f"another run is writing this output (process {run.pid} on" in second.stderr
+    left = set(tmp_path.iterdir()) - before
+    assert len(left) == 2
+    assert output not in left
+    assert invoke(*arguments).exit_code == 0
+    assert set(tmp_path.iterdir()) - before == {output}
+    np.testing.assert_array_equal(zarr.open_array(output, mode="r")[:], load(model).predict(rows))
+
+
+def test_storage_that_is_full_is_worth_a_retry_and_leaves_nothing(model, store, tmp_path):
+    before = set(tmp_path.iterdir())
+    run = subprocess.run(
+        [SCRIPTS / "daskgmm", "predict", model, store, "-o", tmp_path / "out.zarr", "--what", "log-density"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 5
+    assert "results cannot be written (OSError: [Errno 27] File too large" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert set(tmp_path.iterdir()) == before

@@ -20,9 +20,12 @@ EXPECTED = {
     errors.ModelFormatError: 4,
     errors.StoreNotFoundError: 4,
     errors.MissingChunksError: 4,
+    errors.StoreChangedError: 4,
+    errors.MemoryLimitError: 4,
     errors.ChunkReadError: 4,
     errors.StorageError: 5,
     errors.ClusterError: 5,
+    errors.OutputInUseError: 6,
 }
 
 

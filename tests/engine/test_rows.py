@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, field
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from daskgmm.engine.rows import map_rows, rows_here, store_rows
+from daskgmm.engine.rows import map_rows, rows_here, store_rows, stream_rows
 from daskgmm.errors import RowError
 from tests.watched import CountedRecord, WatchedArray, count_rebuilt, counts_reset, watched_computes
 
@@ -162,3 +165,86 @@ def test_results_are_stored_block_by_block(values):
     assert_array_equal(target, watched.values.sum(axis=1))
     assert len(computes) == 1
     assert watched.n_reads == 20
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Blocks of `step` rows of an array."""
+
+    source: WatchedArray | np.ndarray
+    step: int
+    is_dear: bool = False
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-self.source.shape[0] // self.step)
+
+    @property
+    def block_bytes(self) -> int:
+        return self.step * self.source.shape[1] * 8
+
+    def start(self, block: int) -> int:
+        return block * self.step
+
+    def read(self, block: int) -> np.ndarray:
+        return self.source[self.start(block) : self.start(block) + self.step]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Keeps what it is assigned and where."""
+
+    values: np.ndarray
+    spans: list[slice] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __setitem__(self, key: slice, values: np.ndarray) -> None:
+        with self.lock:
+            self.spans.append(key)
+            self.values[key] = values
+
+
+class RaisingTarget:
+    """Refuses the first row, and says where it is asked to from another process."""
+
+    def __setitem__(self, key: slice, values: np.ndarray) -> None:
+        if key.start == 0:
+            raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("chunk_rows", [6, 2])
+@pytest.mark.parametrize("n_columns", [None, 2])
+def test_a_reader_is_streamed_into_a_target_chunk_by_chunk(values, n_columns, chunk_rows):
+    watched = WatchedArray(np.tile(values, (20, 1))[:-1])
+    target = Target(np.zeros((239, n_columns) if n_columns else 239))
+    function = scaled_sums if n_columns is None else pairs
+    with dask.config.set(scheduler="threads", num_workers=2), watched_computes() as computes:
+        stream_rows(Reader(watched, 6), function, 3.0, target, chunk_rows=chunk_rows)
+    assert_array_equal(target.values, function(watched.values, 3.0))
+    assert all(span.start % chunk_rows == 0 and span.stop - span.start <= chunk_rows for span in target.spans)
+    assert len(target.spans) == -(-239 // chunk_rows)
+    assert len(computes) == 1
+    assert watched.n_reads == 40
+
+
+def test_a_task_that_streams_holds_two_blocks(values):
+    watched = WatchedArray(np.tile(values, (100, 1)))
+    with dask.config.set(scheduler="synchronous", num_workers=1):
+        stream_rows(Reader(watched, 6), scaled_sums, 1.0, Target(np.zeros(1200)), chunk_rows=3)
+    assert watched.n_reads == 200
+    assert watched.most_alive <= 2
+
+
+@pytest.mark.parametrize("chunk_rows", [6, 2])
+def test_a_blamed_row_of_a_stream_is_named_by_its_place_in_the_data(values, chunk_rows):
+    reader = Reader(np.concatenate([np.ones((24, 2)), values]), 6)
+    with pytest.raises(RowError, match=r"row 29 \(row 5 of block 4\): is bad"):
+        stream_rows(reader, blames_one_row, None, Target(np.zeros(36)), chunk_rows=chunk_rows)
+
+
+def test_a_cluster_streams_with_the_argument_sent_once(client, values):
+    client.run(counts_reset)
+    reader = Reader(np.tile(values, (100, 1)), 6)
+    with pytest.raises(OSError, match="the disk is full"):
+        stream_rows(reader, sums_beside_a_record, CountedRecord(), RaisingTarget(), chunk_rows=6)
+    assert all(count <= 1 for count in client.run(count_rebuilt).values())
