@@ -30,6 +30,9 @@ class Numbers:
     def block_bytes(self) -> int:
         return self.step * 8
 
+    def check_unchanged(self) -> None:
+        pass
+
     def start(self, block: int) -> int:
         return block * self.step
 

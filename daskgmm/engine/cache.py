@@ -6,7 +6,6 @@ that is lost loses nothing but the time to read again, and all is let go when th
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -15,9 +14,9 @@ from typing import Any, Self
 
 import dask
 import dask.array as da
-import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.engine.kept_file import KeptFile
 from daskgmm.engine.parts import OBJECTS, BlockRange, BlockReader, Parts
 from daskgmm.engine.schedule import persist
 from daskgmm.engine.workers import Worker, ambient_client, ambient_workers, this_process
@@ -73,7 +72,12 @@ class KeptParts:
 
     @property
     def parts(self) -> Parts:
-        """The data for one pass; asked for the first time, it begins to keep blocks."""
+        """The data for one pass; asked for the first time, it begins to keep blocks.
+
+        Raises what the reader raises when the store has changed since it was opened.
+        """
+        if self._parts.reader is not None:
+            self._parts.reader.check_unchanged()
         if self._kept is None:
             self._kept = self._keep()
         return self._kept
@@ -131,20 +135,18 @@ def _keep_ranges(parts: Parts, reader: BlockReader, cache: str) -> Parts:
 
 def _keep(part: BlockRange, *, reader: BlockReader, room: _Room) -> BlockRange:
     """Read as many blocks of a range as there is room for; those on disk go there one by one."""
-    kept: list[NDArray[Any]] = []
+    kept: list[NDArray[Any] | KeptFile] = []
     left = room.memory
     for block in range(part.first, part.stop):
         if reader.block_bytes <= left and _has_memory(reader.block_bytes):
             rows = reader.read(block)
             left -= rows.nbytes
-        elif room.on_disk:
-            mapped = _on_disk(reader, block)
-            if mapped is None:
-                break
-            rows = mapped
-        else:
+            kept.append(rows)
+            continue
+        file = _on_disk(reader, block) if room.on_disk else None
+        if file is None:
             break
-        kept.append(rows)
+        kept.append(file)
     return replace(part, kept=tuple(kept))
 
 
@@ -159,21 +161,15 @@ def _has_memory(n_bytes: int) -> bool:
     return int(psutil.Process().memory_info().rss) + n_bytes <= MOST_OF_MEMORY * limit
 
 
-def _on_disk(reader: BlockReader, block: int) -> NDArray[Any] | None:
-    """Return a block read from the store and mapped from a file without a name, or None when the disk has no room.
-
-    The file has no name from the start, so that nothing is left of it when the process ends, in whatever way.
-    """
+def _on_disk(reader: BlockReader, block: int) -> KeptFile | None:
+    """Return a block read from the store and written to a file, or None when the disk has no room."""
     worker = _dask_worker()
     directory = tempfile.gettempdir() if worker is None else str(worker.local_directory)
     if reader.block_bytes > SHARE_OF_FREE_DISK * shutil.disk_usage(directory).free:
         return None
     rows = reader.read(block)
     try:
-        with tempfile.TemporaryFile(dir=directory) as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, rows.nbytes))
-            rows.tofile(file)
-            return np.memmap(file, dtype=rows.dtype, mode="r", shape=rows.shape)
+        return KeptFile(rows, directory)
     except OSError:
         return None
 

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.engine.kept_file import KeptFile
 from daskgmm.engine.read_ahead import read_ahead
 from daskgmm.engine.workers import ambient_workers, this_process
 
@@ -40,6 +42,9 @@ class BlockReader(Protocol):
     def is_dear(self) -> bool:
         """Whether reading costs much more than looking at memory: rows are decompressed or come over a network."""
 
+    def check_unchanged(self) -> None:
+        """Raise an exception if what would be read now is not what was opened."""
+
     def start(self, block: int) -> int:
         """Return the index of a block's first row."""
 
@@ -55,27 +60,32 @@ class BlockRange:
     """Index of the first block."""
     stop: int
     """Index after the last block."""
-    kept: tuple[NDArray[Any], ...] = field(default=(), repr=False)
-    """The first blocks, in memory or mapped into it from a file."""
+    kept: tuple[NDArray[Any] | KeptFile, ...] = field(default=(), repr=False)
+    """The first blocks, in memory or in files of this process."""
 
     def blocks(self, reader: BlockReader) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield block indices and rows; blocks that are not at hand are read, one of them ahead."""
-        yield from enumerate(self.kept, self.first)
-        yield from read_ahead(reader.read, range(self.first + len(self.kept), self.stop))
+        """Yield block indices and rows; blocks that are not in memory are read, one of them ahead."""
+        memory = self.in_memory
+        yield from enumerate(memory, self.first)
+        yield from read_ahead(partial(self._read, reader), range(self.first + len(memory), self.stop))
+
+    def _read(self, reader: BlockReader, block: int) -> NDArray[Any]:
+        index = block - self.first
+        rows = self.kept[index] if index < len(self.kept) else reader.read(block)
+        return rows.read() if isinstance(rows, KeptFile) else rows
 
     @property
     def in_memory(self) -> tuple[NDArray[Any], ...]:
-        """The blocks that take memory, as opposed to those mapped from a file."""
-        return tuple(rows for rows in self.kept if not isinstance(rows, np.memmap))
+        """The blocks before the first that is not in memory."""
+        return tuple(takewhile(lambda rows: not isinstance(rows, KeptFile), self.kept))  # type: ignore[arg-type]
 
     def __sizeof__(self) -> int:
         """Return the bytes it holds in memory, by which Dask decides whether to move it."""
-        return object.__sizeof__(self) + sum(rows.nbytes for rows in self.in_memory)
+        return object.__sizeof__(self) + sum(rows.nbytes for rows in self.kept if not isinstance(rows, KeptFile))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A file of this process means nothing to another one, which reads the block again.
-        memory = self.in_memory
-        return partial(BlockRange, self.first, self.stop), (memory if len(memory) == len(self.kept) else (),)
+        return partial(BlockRange, self.first, self.stop), (self.in_memory,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

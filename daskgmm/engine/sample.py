@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.engine.parts import Parts
+from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
 from daskgmm.mixture.rows import bad_row, checked_rows, checked_weights
 
@@ -80,9 +81,18 @@ class _Request:
     n_features: int
     largest_key: float
     """Rows with larger keys cannot be among the `size` smallest of all and need not be sent."""
+    split: RowSplit
 
 
-def first_look(parts: Parts, *, n_samples: int | None, n_features: int, size: int, entropy: int) -> FirstLook:
+def first_look(
+    parts: Parts,
+    *,
+    n_samples: int | None,
+    n_features: int,
+    size: int,
+    entropy: int,
+    split: RowSplit = NOTHING_HELD_OUT,
+) -> FirstLook:
     """Count rows, check that they are finite, and draw a uniform sample of those with positive weight.
 
     Parameters
@@ -96,14 +106,17 @@ def first_look(parts: Parts, *, n_samples: int | None, n_features: int, size: in
         Rows to draw; all are kept when there are no more than that.
     entropy : int
         Seed. Each block has a generator of its own, seeded with this and the block's index.
+    split : RowSplit
+        Rows that it holds out are checked, but neither drawn nor counted.
 
     Raises
     ------
     InputDataError
         If a block is not dense and real, or a row holds NaN or infinity.
     """
-    largest = 1.0 if parts.weights is not None or n_samples is None else _largest_key(size, n_samples)
-    return sweep(parts, _look, _Request(size, entropy, n_features, largest))
+    known = parts.weights is None and n_samples is not None and split.share == 0
+    largest = _largest_key(size, n_samples) if known and n_samples is not None else 1.0
+    return sweep(parts, _look, _Request(size, entropy, n_features, largest, split))
 
 
 def _largest_key(size: int, n_samples: int) -> float:
@@ -120,20 +133,13 @@ def _largest_key(size: int, n_samples: int) -> float:
 def _look(rows: NDArray[Any], weights: NDArray[Any] | None, request: _Request, block: int) -> FirstLook:
     """Look at one block."""
     rows = checked_rows(rows, request.n_features)
+    weights = None if weights is None else checked_weights(weights, len(rows))
+    _check_finite(rows, weights)
+    rows, weights = request.split.fitted(rows, weights, block)
     n_samples = len(rows)
+    present = None if weights is None else weights > 0
     # A new generator keyed by (entropy, block) rather than one spawned in turn: blocks run in any order.
     keys = np.random.default_rng([request.entropy, block]).random(n_samples)
-    present = None
-    if weights is not None:
-        weights = checked_weights(weights, n_samples)
-        present = weights > 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = rows.sum(dtype=np.float64)
-    # The sum of a block is finite when all its values are, short of overflow: only then is each value looked at.
-    if not math.isfinite(total):
-        finite = np.isfinite(rows).all(axis=1)
-        if not (finite if present is None else finite | ~present).all():
-            raise bad_row(rows, present)
     kept = keys < request.largest_key if present is None else present
     return FirstLook(
         size=request.size,
@@ -143,3 +149,16 @@ def _look(rows: NDArray[Any], weights: NDArray[Any] | None, request: _Request, b
         weights=None if weights is None else weights[kept],
         keys=keys[kept],
     ).trimmed()
+
+
+def _check_finite(rows: NDArray[Any], weights: NDArray[Any] | None) -> None:
+    """Raise RowError for a row of positive weight that holds NaN or infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = rows.sum(dtype=np.float64)
+    # The sum of a block is finite when all its values are, short of overflow: only then is each value looked at.
+    if math.isfinite(total):
+        return
+    present = None if weights is None else weights > 0
+    finite = np.isfinite(rows).all(axis=1)
+    if not (finite if present is None else finite | ~present).all():
+        raise bad_row(rows, present)

@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from daskgmm.engine.failures import cluster_failure
 from daskgmm.errors import DaskGMMError
 
-__all__ = ["compute", "one_thread_per_task", "persist"]
+__all__ = ["compute", "one_openmp_thread", "one_thread_per_task", "persist"]
 
 
 def compute(collection: Any, *, local: bool = False) -> Any:
@@ -67,11 +67,17 @@ def one_thread_per_task() -> Iterator[None]:
     """
     _blas_limit.enter()
     try:
-        # OpenMP's limit is one of the calling thread; scikit-learn's k-means sums in OpenMP threads.
-        with _controller().limit(limits=1, user_api="openmp"):
+        with one_openmp_thread():
             yield
     finally:
         _blas_limit.leave()
+
+
+@contextmanager
+def one_openmp_thread() -> Iterator[None]:
+    """Let OpenMP use one thread; its limit is one of the calling thread. k-means of scikit-learn sums in its threads."""
+    with _controller().limit(limits=1, user_api="openmp"):
+        yield
 
 
 class _BlasLimit:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import dask
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from dask.sizeof import sizeof
 
+from daskgmm.engine.kept_file import KeptFile
 from daskgmm.engine.parts import TASKS_A_THREAD, BlockRange, parts_of_blocks, parts_of_reader, range_size
 from daskgmm.engine.sweep import sweep
 from daskgmm.errors import RowError
@@ -94,15 +96,43 @@ def test_a_range_reads_only_what_it_does_not_hold():
 
 def test_dask_knows_what_a_range_holds_in_memory(tmp_path):
     rows = np.zeros((1000, 10))
-    mapped = np.memmap(tmp_path / "rows", dtype=float, shape=(1000, 10), mode="w+")
     assert sizeof(BlockRange(0, 2, (rows, rows))) == pytest.approx(160_000, rel=0.01)
-    assert sizeof(BlockRange(0, 2, (mapped,))) < 1_000
+    assert sizeof(BlockRange(0, 2, (KeptFile(rows, tmp_path),))) < 1_000
 
 
 def test_rows_in_memory_travel_with_a_range_and_files_stay_behind(tmp_path):
     rows = np.arange(20.0).reshape(10, 2)
-    mapped = np.memmap(tmp_path / "rows", dtype=float, shape=(10, 2), mode="w+")
+    file = KeptFile(rows, tmp_path)
     (copy,) = pickle.loads(pickle.dumps(BlockRange(3, 5, (rows,)))).kept
     np.testing.assert_array_equal(copy, rows)
-    there = pickle.loads(pickle.dumps(BlockRange(3, 5, (rows, mapped))))
-    assert (there.first, there.stop, there.kept) == (3, 5, ())
+    there = pickle.loads(pickle.dumps(BlockRange(3, 6, (rows, file, rows))))
+    assert (there.first, there.stop, len(there.kept)) == (3, 6, 1)
+
+
+def test_a_range_reads_its_files(tmp_path):
+    reader = Numbers(50, 10)
+    kept = (reader.read(1), KeptFile(reader.read(2), tmp_path), reader.read(3))
+    reader.reads.clear()
+    blocks = dict(BlockRange(1, 5, kept).blocks(reader))
+    assert [rows[0, 0] for rows in blocks.values()] == [10.0, 20.0, 30.0, 40.0]
+    assert reader.reads == [4]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+@pytest.mark.parametrize("n_rows", [0, 1, 1000])
+def test_a_file_gives_back_its_rows(tmp_path, n_rows, dtype):
+    rows = np.arange(3 * n_rows).reshape(n_rows, 3).astype(dtype)
+    file = KeptFile(rows, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        again = file.read()
+        assert again.dtype == rows.dtype
+        np.testing.assert_array_equal(again, rows)
+
+
+def test_a_file_is_closed_when_nobody_holds_it(tmp_path):
+    file = KeptFile(np.zeros((3, 2)), tmp_path)
+    descriptor = file._descriptor
+    del file
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

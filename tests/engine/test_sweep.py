@@ -213,7 +213,9 @@ def test_a_sweep_is_one_compute(drawn_full, parameters):
 
 def test_every_pass_of_a_fit_is_one_compute(drawn_full):
     with watched_computes() as computes:
-        model = GaussianMixture(3, random_state=0).fit(da.from_array(drawn_full.rows, chunks=(100, 3)))
+        model = GaussianMixture(3, random_state=0, acceleration=None).fit(
+            da.from_array(drawn_full.rows, chunks=(100, 3))
+        )
     assert len(computes) == model.n_passes_ == model.n_iter_ + 1
 
 
