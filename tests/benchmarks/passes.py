@@ -1,147 +1,275 @@
-"""What was counted, which bars it holds, and both as text and as Markdown."""
+"""A pass over a store beside what it cannot do without: reading the store, and computing on rows in memory.
+
+`python -m tests.benchmarks.passes` writes stores of `--gigabytes` to a temporary directory, times them, prints whether
+the bars hold, and removes them; with `--markdown` it prints the table of README.md as well. Stores are read from the
+operating system's page cache. Times are medians of three, or of what `--repeats` says, in turns.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
+from time import perf_counter, process_time
+from typing import Any
 
-from tests.benchmarks.fits import Path
-from tests.benchmarks.mixtures import Case
-from tests.benchmarks.optima import Optimum
+import dask
+from distributed import Client, LocalCluster
 
-__all__ = ["GAPS", "Counted", "bars", "bars_text", "counted_text", "markdown"]
+from daskgmm import GaussianMixture
+from daskgmm.engine.cache import KeptParts
+from daskgmm.engine.cluster import peak_worker_memory
+from daskgmm.engine.parts import parts_of_reader
+from daskgmm.engine.schedule import one_thread_per_task
+from daskgmm.engine.sweep import sweep
+from daskgmm.kernels import choose_kernel
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.statistics import SufficientStatistics
+from daskgmm.storage.dataset import as_row_blocks
+from daskgmm.storage.stored_blocks import StoredBlocks
+from daskgmm.writing import write_results
+from tests.benchmarks.stores import LARGE, N_COMPONENTS, N_FEATURES, SMALL, Layout, drawn_parameters, write_store
 
-GAPS = (1e-4, 1e-5, 1e-6)
+__all__ = ["Bar", "Times", "main", "measure"]
 
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The fits of one case."""
-
-    case: Case
-    optimum: Optimum
-    followed: Path
-    """This package's fit with a tol so small that it goes on beyond 1e-6."""
-    stopped: Path
-    """The same with tol=1e-5."""
-    behind: float
-    """By how much plain EM from the same start is ever ahead at equal passes; negative when it never is."""
-    sklearn: Mapping[int, Path]
-    """scikit-learn's fits with its default tol, by n_init."""
-
-    @property
-    def best(self) -> float:
-        """The best bound known."""
-        return max(self.optimum.bound, self.followed.bounds[-1])
-
-    @property
-    def passes(self) -> tuple[float, ...]:
-        """Passes until within `GAPS` of the best bound known."""
-        return tuple(self.followed.passes_to(self.best - gap) for gap in GAPS)
-
-    @property
-    def stop_gap(self) -> float:
-        """What a fit that has stopped with tol=1e-5 could still have gained where it was going."""
-        return self.followed.bounds[-1] - self.stopped.bounds[-1]
-
-    def lead(self, n_init: int) -> float:
-        """Return by how much the fit ends above the better of scikit-learn's, by its default tol."""
-        return self.stopped.bounds[-1] - self.sklearn[n_init].bounds[-1]
-
-    @property
-    def tight_lead(self) -> float:
-        """By how much the fit ends above scikit-learn's best of several with tol=1e-7."""
-        return self.stopped.bounds[-1] - self.optimum.tight[max(self.optimum.tight, key=int)]
+N_THREADS = 2
+MIB = 2**20
+KERNEL = choose_kernel("auto")
+LAYOUTS = (Layout("Zstandard", compressed=True), Layout("uncompressed", compressed=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Something asked of all cases together."""
+    """A figure and what it may be at most."""
 
     name: str
-    measured: float
-    most: float
+    value: float
+    at_most: float
 
     @property
     def holds(self) -> bool:
-        """Whether what was measured is within what was asked."""
-        return self.measured <= self.most
+        """Whether the figure is within the bar."""
+        return self.value <= self.at_most
+
+    def __str__(self) -> str:
+        return f"{'holds ' if self.holds else 'MISSED'}  {self.value:8.3g} <= {self.at_most:<8.3g} {self.name}"
 
 
-def bars(counted: Sequence[Counted]) -> list[Bar]:
-    """Return the bars and what was measured."""
-    n_init = max(counted[0].sklearn)
-    behind_sklearn = max(-min(one.lead(n_init), one.tight_lead) for one in counted)
-    not_better = sum(one.lead(n_init) <= 1e-3 for one in counted) / len(counted)
-    return [
-        Bar("median passes to 1e-5", median(one.passes[1] for one in counted), 6),
-        Bar("median passes to 1e-6", median(one.passes[2] for one in counted), 8),
-        Bar("most passes to 1e-5", max(one.passes[1] for one in counted), 26),
-        Bar("largest gap at the stop, tol=1e-5", max(one.stop_gap for one in counted), 3e-5),
-        Bar("furthest behind plain EM at equal passes", max(one.behind for one in counted), 1e-4),
-        Bar(f"furthest behind scikit-learn with n_init={n_init}, either tol", behind_sklearn, 1e-4),
-        Bar("share of cases not 1e-3 above it with its default tol", not_better, 0.75),
-    ]
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def of(cls, function: Callable[[], object]) -> Times:
+        """Time one call; CPU time is that of this process."""
+        wall, cpu = perf_counter(), process_time()
+        function()
+        return cls(perf_counter() - wall, process_time() - cpu)
 
 
-def bars_text(counted: Sequence[Counted]) -> str:
-    """Return a line for each bar."""
-    return "\n".join(
-        f"{bar.name:64}{bar.measured:9.3g}, at most {bar.most:g}: {'holds' if bar.holds else 'missed'}"
-        for bar in bars(counted)
+def e_step(rows: Any, weights: Any, parameters: MixtureParameters, block: int) -> SufficientStatistics:
+    """Return the statistics of a block."""
+    return KERNEL(rows, weights, parameters)
+
+
+def nothing(rows: Any, weights: Any, parameters: MixtureParameters, block: int) -> SufficientStatistics:
+    """Return the statistics of no rows: what is left of a pass is what it costs to organise it."""
+    return SufficientStatistics.zero(parameters)
+
+
+def in_turns(functions: dict[str, Callable[[], object]], n_repeats: int) -> dict[str, Times]:
+    """Time functions one after the other, several times after once that is not timed, and return the medians."""
+    times: dict[str, list[Times]] = {name: [] for name in functions}
+    for repeat in range(n_repeats + 1):
+        for name, function in functions.items():
+            taken = Times.of(function)
+            if repeat:
+                times[name].append(taken)
+    return {name: Times(median(t.wall for t in of), median(t.cpu for t in of)) for name, of in times.items()}
+
+
+def passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> dict[str, Times]:
+    """Time passes over a store, and their parts, on two threads."""
+    reader = stored(path)
+    rows = [reader.read(block) for block in range(reader.n_blocks)]
+    written = iter(range(n_repeats + 1))
+    mixture = mixture_of(parameters)
+    with KeptParts(parts_of_reader(reader), "memory", n_bytes=None) as data, ThreadPoolExecutor(N_THREADS) as pool:
+        return in_turns(
+            {
+                "reading": lambda: list(pool.map(lambda block: reader.read(block).shape, range(reader.n_blocks))),
+                "computing": lambda: list(pool.map(lambda one: KERNEL(one, None, parameters).n_samples, rows)),
+                "cold pass": lambda: sweep(parts_of_reader(reader), e_step, parameters),
+                "cached pass": lambda: sweep(data.parts, e_step, parameters),
+                "organising": lambda: sweep(data.parts, nothing, parameters),
+                "labels": lambda: write_results(
+                    mixture, path, path.with_suffix(f".labels-{next(written)}"), what="labels"
+                ),
+            },
+            n_repeats,
+        )
+
+
+def stored(path: Path) -> StoredBlocks:
+    """Return a store as what a fit streams."""
+    blocks = as_row_blocks(path).stored
+    assert blocks is not None
+    return blocks
+
+
+def mixture_of(parameters: MixtureParameters) -> GaussianMixture:
+    """Return an estimator with given parameters, fitted in no iterations."""
+    precisions = parameters.precisions_cholesky @ parameters.precisions_cholesky.transpose(0, 2, 1)
+    mixture = GaussianMixture(
+        N_COMPONENTS,
+        weights_init=parameters.weights,
+        means_init=parameters.means,
+        precisions_init=precisions,
+        max_iter=0,
     )
+    return mixture.fit(parameters.means)
 
 
-def counted_text(one: Counted) -> str:
-    """Return a few lines that tell what was counted."""
-    case, n_features = one.case, one.stopped.parameters.n_features
-    lines = [
-        f"{case.name}: {case.covariance_type}, {case.n_rows:,} rows, {n_features} features, "
-        f"{case.n_components} components; passes to 1e-4, 1e-5, 1e-6 of {one.best:.6f}; gap at the end; CPU seconds",
-        f"    {'daskgmm, tol=1e-5':32}{_passes(one.passes)}{one.best - one.stopped.bounds[-1]:10.1e}"
-        f"{one.stopped.seconds:8.1f}   stops after {len(one.stopped.bounds)} passes, {one.stop_gap:.1e} short",
+def pass_bars(name: str, times: dict[str, Times]) -> list[Bar]:
+    """Return how passes over a store compare with what they are made of."""
+    reading, computing, cold, cached = (times[key] for key in ("reading", "computing", "cold pass", "cached pass"))
+    floor = max(reading.wall, computing.wall, (reading.cpu + computing.cpu) / N_THREADS)
+    return [
+        Bar(f"{name}: cold pass / the most of reading, computing, both on {N_THREADS} cores", cold.wall / floor, 1.15),
+        Bar(f"{name}: cached pass / computing", cached.wall / computing.wall, 1.15),
+        Bar(f"{name}: organising a pass / pass", times["organising"].wall / cached.wall, 0.05),
+        Bar(f"{name}: labels written / cold pass", times["labels"].wall / cold.wall, 1.3),
     ]
-    for n_init, path in one.sklearn.items():
-        passes = tuple(path.passes_to(one.best - gap) for gap in GAPS)
-        name = f"scikit-learn, n_init={n_init}"
-        lines.append(f"    {name:32}{_passes(passes)}{one.best - path.bounds[-1]:10.1e}{path.seconds:8.1f}")
-        tight = one.optimum.tight_passes[str(n_init)]
-        counts = tuple(math.inf if count is None else count for count in tight)
-        name += ", tol=1e-7"
-        lines.append(f"    {name:32}{_passes(counts)}{one.best - one.optimum.tight[str(n_init)]:10.1e}")
-    if one.best > one.optimum.bound + GAPS[-1]:
-        lines.append(f"    the stored optimum is lower, by {one.best - one.optimum.bound:.1e}: find the optima anew")
+
+
+@contextmanager
+def workers(n_workers: int) -> Iterator[Client]:
+    """Start workers of one thread and make them the ambient cluster."""
+    with (
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            memory_limit="4GiB",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def cached_pass_on(n_workers: int, path: Path, parameters: MixtureParameters, n_repeats: int) -> float:
+    """Return the seconds of a pass over rows that workers of one thread have in memory."""
+    with workers(n_workers), KeptParts(parts_of_reader(stored(path)), "memory", n_bytes=None) as data:
+        return in_turns({"pass": lambda: sweep(data.parts, e_step, parameters)}, n_repeats)["pass"].wall
+
+
+def memory_above_start(path: Path) -> float:
+    """Return by how many MiB a fit on two fresh workers raised the memory of one of them at most."""
+    with workers(2) as client:
+        before = max(client.run(resident_memory).values())
+        GaussianMixture(N_COMPONENTS, random_state=0, max_iter=3, tol=1e9, init_size=100_000, cache=None).fit(path)
+        return (peak_worker_memory(client) - before) / MIB
+
+
+def resident_memory() -> int:
+    """Return this process's resident memory in bytes."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def measure(directory: Path, n_rows: int, n_repeats: int) -> Iterator[str | Bar]:
+    """Write stores, time passes over them, and yield lines to print and bars."""
+    parameters = drawn_parameters()
+    block_mib = LARGE * N_FEATURES * 8 / MIB
+    for layout in LAYOUTS:
+        path = write_store(directory / f"{layout.name}.zarr", layout, n_rows)
+        times = passes(path, parameters, n_repeats)
+        yield f"\n{layout.name}, {n_rows:,} rows of {N_FEATURES} features, {n_rows * N_FEATURES * 8 / MIB:,.0f} MiB"
+        for name, taken in times.items():
+            nanoseconds = 1e9 * taken.wall / n_rows
+            yield f"  {name:12} {taken.wall:7.3f} s wall {taken.cpu:7.3f} s CPU {nanoseconds:7.1f} ns a row"
+        yield from pass_bars(layout.name, times)
+    yield from chunk_bars(directory, n_rows, parameters, n_repeats)
+    plain = directory / f"{LAYOUTS[1].name}.zarr"
+    one, two = (cached_pass_on(n, plain, parameters, n_repeats) for n in (1, 2))
+    yield f"\nrows in the workers' memory: one worker {one:.3f} s, two workers {two:.3f} s a pass"
+    yield Bar("two workers / one worker, seconds a pass", two / one, 1 / 1.8)
+    whole = memory_above_start(plain)
+    quarter = memory_above_start(write_store(directory / "quarter.zarr", LAYOUTS[1], n_rows // 4))
+    yield f"\nMiB of a worker above its start: {quarter:.0f} for {n_rows // 4:,} rows, {whole:.0f} for {n_rows:,}"
+    yield Bar("MiB above the start", max(whole, quarter), 150 + 2.5 * block_mib)
+    yield Bar("MiB for all rows beyond those for a quarter", whole - quarter, 0.25 * block_mib)
+
+
+def chunk_bars(directory: Path, n_rows: int, parameters: MixtureParameters, n_repeats: int) -> Iterator[str | Bar]:
+    """Compare passes over small and over large chunks."""
+    n_rows = min(n_rows, 10_000 * SMALL)
+    functions: dict[str, Callable[[], object]] = {}
+    for name, chunk_rows in (("64 KiB", SMALL), ("128 MiB", LARGE)):
+        layout = replace(LAYOUTS[0], name=name, chunk_rows=chunk_rows)
+        reader = stored(write_store(directory / f"chunks-{chunk_rows}.zarr", layout, n_rows))
+        functions[name] = lambda reader=reader: sweep(parts_of_reader(reader), e_step, parameters)
+    times = in_turns(functions, n_repeats)
+    yield f"\n{n_rows:,} rows in chunks of " + ", of ".join(f"{name}: {t.wall:.3f} s" for name, t in times.items())
+    yield Bar("64 KiB chunks / 128 MiB chunks", times["64 KiB"].wall / times["128 MiB"].wall, 1.5)
+
+
+def say(line: str) -> None:
+    """Print a line now."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def report(results: Iterable[str | Bar]) -> list[Bar]:
+    """Print lines as they come, the bars at the end, and return the bars."""
+    bars = []
+    for result in results:
+        if isinstance(result, Bar):
+            bars.append(result)
+        else:
+            say(result)
+    say("\nbars")
+    for bar in bars:
+        say(f"  {bar}")
+    return bars
+
+
+def markdown(bars: Sequence[Bar]) -> str:
+    """Return the bars as a table."""
+    lines = ["| figure | seen | at most |", "|---|--:|--:|"]
+    lines += [f"| {bar.name} | {bar.value:.2f} | {bar.at_most:.2f} |" for bar in bars]
     return "\n".join(lines)
 
 
-def markdown(counted: Sequence[Counted]) -> str:
-    """Return the counts as a Markdown table."""
-    head = ["data", "covariances", "features", "components", "to 1e-4", "to 1e-5", "to 1e-6", "gap at the stop"]
-    head += ["scikit-learn to 1e-5", "gap at its stop"]
-    lines = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
-    for one in counted:
-        n_init = min(one.sklearn)
-        tight = one.optimum.tight_passes[str(n_init)][1]
-        lines.append(
-            [
-                one.case.name,
-                one.case.covariance_type,
-                str(one.stopped.parameters.n_features),
-                str(one.case.n_components),
-                *(_count(count) for count in one.passes),
-                f"{one.best - one.stopped.bounds[-1]:.1e}",
-                "never" if tight is None else _count(tight),
-                f"{one.best - one.sklearn[n_init].bounds[-1]:.1e}",
-            ]
-        )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Time passes; return 0 when every bar holds, 1 otherwise."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigabytes", type=float, default=1.0, help="decoded size of a store")
+    parser.add_argument("--repeats", type=int, default=3, help="how many times each is timed")
+    parser.add_argument("--markdown", action="store_true", help="print the table of README.md")
+    options = parser.parse_args(arguments)
+    n_rows = max(4, int(options.gigabytes * 1e9 / (8 * N_FEATURES)))
+    with (
+        tempfile.TemporaryDirectory(prefix="daskgmm-passes-") as directory,
+        dask.config.set(num_workers=N_THREADS),
+        one_thread_per_task(),
+    ):
+        bars = report(measure(Path(directory), n_rows, options.repeats))
+    if options.markdown:
+        say("\n" + markdown(bars))
+    return 0 if all(bar.holds for bar in bars) else 1
 
 
-def _passes(passes: Sequence[float]) -> str:
-    return "".join(f"{_count(count):>6}" for count in passes)
-
-
-def _count(count: float) -> str:
-    return f"{count:.0f}" if math.isfinite(count) else "never"
+if __name__ == "__main__":
+    sys.exit(main())
