@@ -5,6 +5,7 @@ The attributes are the truth: whoever changes `means_` changes what the estimato
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -12,16 +13,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from daskgmm.errors import ModelFormatError
-from daskgmm.fitting import FitResult
+from daskgmm.fitting import FitResult, StreamState
 from daskgmm.history import HistoryEntry
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.storage.model_file import Model
 
 __all__ = [
     "copy_fitted",
+    "history_dict",
     "model_of",
     "parameters_of",
     "restore",
+    "set_parameters",
     "set_result",
     "shared_settings",
 ]
@@ -84,6 +87,7 @@ def set_parameters(estimator: Any, parameters: MixtureParameters) -> None:
 
 def set_result(estimator: Any, result: FitResult) -> None:
     """Set all attributes that a fit finds."""
+    vars(estimator).pop("_stream", None)
     set_parameters(estimator, result.parameters)
     estimator.converged_ = result.converged
     estimator.n_iter_ = result.n_iter
@@ -91,10 +95,10 @@ def set_result(estimator: Any, result: FitResult) -> None:
     estimator.lower_bounds_ = list(result.lower_bounds)
     estimator.n_passes_ = result.n_passes
     estimator.n_samples_seen_ = result.n_samples
-    estimator.history_ = [_history_dict(entry) for entry in result.history]
+    estimator.history_ = [history_dict(entry) for entry in result.history]
 
 
-def _history_dict(entry: HistoryEntry) -> dict[str, Any]:
+def history_dict(entry: HistoryEntry) -> dict[str, Any]:
     """Return an entry under its public keys; `pass` is no name that Python allows."""
     values = asdict(entry)
     return {"pass": values.pop("n_passes"), **values, "reseeded": list(entry.reseeded)}
@@ -124,6 +128,9 @@ FIT_RECORD = {
 }
 """Attributes that a model file keeps beside the parameters, and what they must be."""
 
+WEIGHT_SEEN = "weight_seen"
+"""In the file of a stream's model: sum of the weights of its rows, with which `partial_fit` goes on."""
+
 
 def model_of(estimator: Any) -> Model:
     """Return what is worth keeping of a fitted estimator."""
@@ -131,10 +138,14 @@ def model_of(estimator: Any) -> Model:
     if not isinstance(settings["random_state"], int | None):
         settings["random_state"] = None  # a generator's state is no setting
     names = getattr(estimator, "feature_names_in_", None)
+    fit = {name.rstrip("_"): getattr(estimator, name) for name in FIT_RECORD}
+    weight = getattr(estimator, "_stream", StreamState(weight=None)).weight
+    if weight is not None:
+        fit[WEIGHT_SEEN] = weight
     return Model(
         parameters=parameters_of(estimator),
         settings=settings,
-        fit={name.rstrip("_"): getattr(estimator, name) for name in FIT_RECORD},
+        fit=fit,
         feature_names=None if names is None else tuple(str(name) for name in names),
     )
 
@@ -151,7 +162,7 @@ def restore(estimator: Estimator, model: Model) -> Estimator:
 
 
 def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
-    """Set what the model file says of the fit."""
+    """Set what the model file says of the fit, and of the stream if it was one."""
     for name, kind in FIT_RECORD.items():
         value = fit.get(name.rstrip("_"))
         if kind is float and isinstance(value, int):
@@ -159,3 +170,8 @@ def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
         if not isinstance(value, kind):
             raise ModelFormatError(f"fit.{name.rstrip('_')}: expected {kind.__name__}; got {value!r}")
         setattr(estimator, name, value)
+    if WEIGHT_SEEN in fit:
+        weight = fit[WEIGHT_SEEN]
+        if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ModelFormatError(f"fit.{WEIGHT_SEEN}: expected a positive number; got {weight!r}")
+        estimator._stream = StreamState(weight=float(weight))

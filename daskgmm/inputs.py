@@ -14,7 +14,9 @@ from daskgmm.storage.dataset import RowBlocks, as_row_blocks, is_out_of_core
 __all__ = ["row_blocks_of"]
 
 
-def row_blocks_of(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) -> RowBlocks:
+def row_blocks_of(
+    estimator: Any, X: Any, sample_weight: Any, *, reset: bool, fewest_rows: int | None = None
+) -> RowBlocks:
     """Return data as row blocks; note their features in the estimator, or check them against those of its fit.
 
     Parameters
@@ -24,6 +26,8 @@ def row_blocks_of(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) ->
     sample_weight : dask array, array-like of shape (n_samples,), or None
     reset : bool
         Whether the estimator is being fitted.
+    fewest_rows : int or None
+        How many rows arrays in memory must have; None asks for two to fit and one otherwise.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def row_blocks_of(estimator: Any, X: Any, sample_weight: Any, *, reset: bool) ->
         dtype=[np.float64, np.float32],
         reset=reset,
         ensure_all_finite=False,  # the pass over the rows finds such values and names their row
-        ensure_min_samples=2 if reset else 1,
+        ensure_min_samples=fewest_rows or (2 if reset else 1),
     )
     return as_row_blocks(rows, sample_weight)
 

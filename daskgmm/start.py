@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,9 +131,7 @@ def _assign(
     components = np.arange(n_components)
     if init_params == "kmeans":
         kmeans = KMeans(n_clusters=n_components, n_init=1, random_state=random_state)
-        with warnings.catch_warnings():
-            # Fewer distinct rows than components: the components left empty are seeded anew by the M-step.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with _few_clusters.silent():
             assigned[np.arange(n_rows), kmeans.fit(rows, sample_weight=weights).labels_] = 1
     elif init_params == "k-means++":
         # It expands squared distances, which loses all digits far from the origin. (KMeans centres rows itself.)
@@ -142,3 +143,35 @@ def _assign(
         chosen = random_state.choice(n_rows, size=n_components, replace=False, p=shares)
         assigned[chosen, components] = 1
     return assigned
+
+
+class _FewClusters:
+    """k-means' warning of fewer distinct rows than components, silenced: the M-step seeds empty components anew.
+
+    Filters of warnings are one list for the whole process, and starts run in many threads at once. The first one that
+    enters sets the filter and the last one that leaves lifts it; each on its own would leave another's behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._filter = ExitStack()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Silence the warning in this context."""
+        with self._lock:
+            if self._users == 0:
+                self._filter.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._filter.close()
+
+
+_few_clusters = _FewClusters()

@@ -27,13 +27,13 @@ def blocks_of(rows, sample_weight=None, block_rows=70):
     return as_row_blocks(da.from_array(rows, chunks=(block_rows, -1)), sample_weight)
 
 
-def fitted(blocks, *, given=None, previous=None, seed=0, **settings):
+def fitted(blocks, *, given=None, previous=None, random_state=None, **settings):
     return fit_mixture(
         blocks,
         FitSettings(**{"n_components": 3, **settings}),
         given=given or GivenStart(),
         previous=previous,
-        random_state=np.random.RandomState(seed),
+        random_state=random_state or np.random.RandomState(0),
     )
 
 
@@ -60,15 +60,24 @@ def test_a_complete_start_needs_no_first_look(rows):
 
 def test_a_sample_smaller_than_the_data_is_fitted_first(rows):
     result = fitted(blocks_of(rows), init_size=200)
-    assert phases(result) == ["first-look", "sample"] + ["em"] * result.n_iter
+    assert phases(result)[:3] == ["first-look", "sample", "em"]
+    assert len(phases(result)) == 2 + result.n_iter
+    assert set(phases(result)[3:]) <= {"em", "accelerated", "rejected"}
     sample = result.history[1]
     assert (sample.n_passes, sample.rows, sample.bytes) == (1, 200, 200 * 3 * 8)
     assert result.n_passes == result.n_iter + 1
 
 
-def test_every_start_is_fitted_to_the_sample_and_one_of_them_to_the_data(rows):
-    result = fitted(blocks_of(rows), init_size=200, n_init=4, init_params="random_from_data")
-    assert phases(result) == ["first-look"] + ["sample"] * 4 + ["em"] * result.n_iter
+def test_all_starts_together_are_one_step_on_the_sample_and_one_of_them_is_fitted_to_the_data(rows):
+    result = fitted(blocks_of(rows), init_size=200, n_init=20, init_params="random_from_data")
+    assert phases(result).count("sample") == 1
+    assert result.n_passes == result.n_iter + 1 == len(phases(result)) - 1
+
+
+def test_passes_are_accelerated_where_em_is_slow():
+    rows = draw("full", n_rows=4_000, spread=1.0).rows
+    result = fitted(blocks_of(rows, block_rows=1_000), init_size=1_000, tol=1e-6)
+    assert phases(result).count("accelerated") >= 2
 
 
 def test_without_acceleration_every_start_is_fitted_to_the_data(rows):
@@ -80,12 +89,26 @@ def test_without_acceleration_every_start_is_fitted_to_the_data(rows):
 
 
 def test_the_best_of_several_starts_is_kept(rows):
-    result = fitted(blocks_of(rows), n_init=5, init_params="random", acceleration=None, tol=1e-2)
-    em = [entry for entry in result.history if entry.phase == "em"]
-    ends = [i for i, entry in enumerate(em) if i + 1 == len(em) or em[i + 1].change is None]
-    assert len(ends) == 5
-    assert result.lower_bound == max(em[end].lower_bound for end in ends)
-    assert result.n_iter == len(result.lower_bounds)
+    settings = {"init_params": "random", "acceleration": None, "tol": 1e-2}
+    random_state = np.random.RandomState(0)
+    alone = [fitted(blocks_of(rows), random_state=random_state, **settings) for _ in range(5)]
+    best = max(alone, key=lambda one: one.lower_bound)
+    result = fitted(blocks_of(rows), n_init=5, **settings)
+    assert result.lower_bounds == best.lower_bounds
+    assert_array_equal(result.parameters.means, best.parameters.means)
+    assert len({one.lower_bound for one in alone}) > 1
+
+
+def test_several_starts_share_passes(rows):
+    settings = {"init_params": "random", "acceleration": None, "tol": 1e-2}
+    random_state = np.random.RandomState(0)
+    alone = [fitted(blocks_of(rows), random_state=random_state, **settings) for _ in range(5)]
+    watched = WatchedArray(rows)
+    result = fitted(as_row_blocks(watched.as_dask(70)), n_init=5, cache=None, **settings)
+    assert result.n_passes == 1 + max(one.n_iter for one in alone) < sum(one.n_iter for one in alone)
+    assert watched.n_reads == 9 * result.n_passes
+    assert len(result.history) == 1 + sum(one.n_iter for one in alone)
+    assert sum(entry.rows for entry in result.history) == 600 * result.n_passes
 
 
 def test_n_init_draws_as_scikit_learn_does(rows):
@@ -103,14 +126,17 @@ def test_the_sample_saves_passes(rows):
     assert sampled.n_passes < plain.n_passes
 
 
-def test_data_that_are_their_own_sample_are_fitted_alike_with_and_without_acceleration(rows):
-    plain = fitted(blocks_of(rows), acceleration=None)
-    auto = fitted(blocks_of(rows), acceleration="auto")
-    assert_array_equal(auto.parameters.means, plain.parameters.means)
+def test_data_that_are_their_own_sample_are_explored_and_then_fitted_by_plain_em(rows):
+    plain = fitted(blocks_of(rows), acceleration=None, tol=1e-9, max_iter=2_000)
+    auto = fitted(blocks_of(rows), tol=1e-4)
+    assert phases(auto) == ["first-look", "sample"] + ["em"] * auto.n_iter
+    assert auto.history[1].rows == 600
+    assert auto.n_iter <= 3
+    assert auto.lower_bound > plain.lower_bound - 1e-4
 
 
 def test_bounds_and_changes_of_the_history_are_those_of_the_iterations(rows):
-    result = fitted(blocks_of(rows))
+    result = fitted(blocks_of(rows), acceleration=None)
     em = [entry for entry in result.history if entry.phase == "em"]
     assert [entry.lower_bound for entry in em] == list(result.lower_bounds)
     assert em[0].change is None
@@ -135,7 +161,7 @@ def test_convergence_is_told(rows):
 
 
 def test_no_iterations_leave_the_start(rows):
-    result = fitted(blocks_of(rows), max_iter=0)
+    result = fitted(blocks_of(rows), max_iter=0, acceleration=None)
     expected = SklearnGaussianMixture(3, random_state=0, max_iter=0).fit(rows)
     assert_allclose(result.parameters.means, expected.means_, rtol=1e-9)
     assert (result.n_iter, result.n_passes, result.converged, result.lower_bounds) == (0, 1, False, ())
@@ -186,10 +212,17 @@ def test_the_number_of_rows_is_found_where_it_is_unknown(rows):
     assert all(entry.rows == result.n_samples for entry in result.history)
 
 
-def test_every_pass_is_one_compute(rows):
+@pytest.mark.parametrize("n_init", [1, 3])
+def test_every_pass_is_one_compute(rows, n_init):
     with watched_computes() as computes:
-        result = fitted(blocks_of(rows), init_size=200, n_init=3)
+        result = fitted(blocks_of(rows), init_size=200, n_init=n_init, acceleration=None)
     assert len(computes) == result.n_passes
+
+
+def test_the_work_on_the_sample_is_two_computes(rows):
+    with watched_computes() as computes:
+        result = fitted(blocks_of(rows), init_size=200)
+    assert len(computes) == result.n_passes + 2
 
 
 def test_rows_here_are_not_sent_to_the_ambient_scheduler(rows):

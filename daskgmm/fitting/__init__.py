@@ -3,5 +3,6 @@
 from daskgmm.fitting.fit import fit_mixture
 from daskgmm.fitting.passes import score_rows
 from daskgmm.fitting.result import FitResult, Start
+from daskgmm.fitting.stream import StreamState, stream_mixture
 
-__all__ = ["FitResult", "Start", "fit_mixture", "score_rows"]
+__all__ = ["FitResult", "Start", "StreamState", "fit_mixture", "score_rows", "stream_mixture"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,18 @@ from numpy.typing import NDArray
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.parts import Parts, parts_of_blocks, parts_of_reader
 from daskgmm.engine.schedule import one_thread_per_task
+from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
 from daskgmm.errors import InputDataError
+from daskgmm.history import Journal
 from daskgmm.kernels import Kernel, choose_kernel
-from daskgmm.mixture.em import Sweep
+from daskgmm.kernels.likelihood import log_likelihood
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.mixture.score import LogLikelihood, log_likelihood
+from daskgmm.mixture.score import LogLikelihood
 from daskgmm.mixture.statistics import SufficientStatistics
-from daskgmm.settings import FitSettings
 from daskgmm.storage.dataset import RowBlocks
 
-__all__ = ["check_enough", "check_weight", "data_sweep", "parts_of", "score_rows"]
+__all__ = ["check_enough", "check_weight", "parts_of", "score_rows", "shared_passes"]
 
 
 def parts_of(blocks: RowBlocks) -> Parts:
@@ -31,18 +33,21 @@ def parts_of(blocks: RowBlocks) -> Parts:
     return parts_of_blocks(blocks.rows, blocks.weights, local=blocks.in_memory)
 
 
-def data_sweep(data: KeptParts, settings: FitSettings) -> Sweep:
-    """Return the E-step over all blocks."""
-    kernel = choose_kernel(settings.kernel)
+def shared_passes(
+    data: KeptParts, kernel_name: str, journal: Journal, *, split: RowSplit = NOTHING_HELD_OUT
+) -> Callable[[Sequence[MixtureParameters]], list[SufficientStatistics]]:
+    """Return the E-step over all blocks, of several mixtures in one pass."""
+    kernel = choose_kernel(kernel_name)
 
-    def sweep_data(parameters: MixtureParameters) -> SufficientStatistics:
-        task = _BlockTask(kernel, parameters)
-        statistics = sweep(data.parts, _e_step_of_block, task)
-        check_weight(statistics.weight, statistics.n_samples)
-        check_enough(statistics.n_samples, settings)
-        return statistics
+    def one_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
+        found = sweep(data.parts, _e_steps_of_block, _BlockTask(kernel, tuple(mixtures), split))
+        journal.passed(found.each[0].n_samples)
+        for statistics in found.each:
+            check_weight(statistics.weight, statistics.n_samples)
+            check_enough(statistics.n_samples, len(statistics.counts))
+        return list(found.each)
 
-    return sweep_data
+    return one_pass
 
 
 def score_rows(blocks: RowBlocks, parameters: MixtureParameters) -> LogLikelihood:
@@ -61,27 +66,40 @@ def check_weight(weight: float, n_samples: int) -> None:
         raise InputDataError(f"sample_weight: expected rows of positive weight; all {n_samples} weights are zero")
 
 
-def check_enough(n_samples: int | None, settings: FitSettings) -> None:
+def check_enough(n_samples: int | None, n_components: int) -> None:
     """Raise when there are known to be fewer rows than components."""
-    if n_samples is not None and n_samples < settings.n_components:
+    if n_samples is not None and n_samples < n_components:
         raise InputDataError(
-            f"Expected n_samples >= n_components but got n_components = {settings.n_components}, "
+            f"Expected n_samples >= n_components but got n_components = {n_components}, "
             f"n_samples = {n_samples} (rows of weight 0 not counted). Use fewer components or more rows"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _BlockTask:
-    """What every block needs for its E-step."""
+    """What every block needs for its E-steps."""
 
     kernel: Kernel
-    parameters: MixtureParameters
+    mixtures: tuple[MixtureParameters, ...]
+    split: RowSplit
 
 
-def _e_step_of_block(
+@dataclass(frozen=True, slots=True)
+class _EachStatistics:
+    """The statistics of the same rows under several mixtures."""
+
+    each: tuple[SufficientStatistics, ...]
+
+    def merge(self, other: _EachStatistics) -> _EachStatistics:
+        """Return those of both sets of rows."""
+        return _EachStatistics(tuple(one.merge(two) for one, two in zip(self.each, other.each, strict=True)))
+
+
+def _e_steps_of_block(
     rows: NDArray[Any], weights: NDArray[Any] | None, task: _BlockTask, block: int
-) -> SufficientStatistics:
-    return task.kernel(rows, weights, task.parameters)
+) -> _EachStatistics:
+    rows, weights = task.split.fitted(rows, weights, block)
+    return _EachStatistics(tuple(task.kernel(rows, weights, mixture) for mixture in task.mixtures))
 
 
 def _score_block(

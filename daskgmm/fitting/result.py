@@ -1,4 +1,4 @@
-"""The records of a fit: where it begins, one run of EM, and what comes out."""
+"""The records of a fit: where it begins, one run over the data, and what comes out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from daskgmm.history import HistoryEntry
-from daskgmm.mixture.em import EMState
 from daskgmm.mixture.parameters import MixtureParameters
 
 __all__ = ["FitResult", "Run", "Start"]
@@ -14,7 +13,7 @@ __all__ = ["FitResult", "Run", "Start"]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run of EM begins."""
+    """Where a run over the data begins."""
 
     parameters: MixtureParameters
     lower_bound: float = -math.inf
@@ -22,38 +21,50 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class FitResult:
-    """What a fit found and how it got there."""
+class Run:
+    """What one run over the data found."""
 
     parameters: MixtureParameters
     converged: bool
-    n_iter: int
-    """Iterations of the best run."""
     lower_bounds: tuple[float, ...]
-    """Mean log-likelihood of each iteration of the best run."""
-    n_samples: int
-    """Rows in the data."""
-    history: tuple[HistoryEntry, ...]
-
-    @property
-    def lower_bound(self) -> float:
-        """The last of `lower_bounds`, minus infinity when there was no iteration."""
-        return self.lower_bounds[-1] if self.lower_bounds else -math.inf
-
-    @property
-    def n_passes(self) -> int:
-        """Full passes over the data, the first look included."""
-        return self.history[-1].n_passes if self.history else 0
+    """Mean log-likelihood of the parameters that each pass of the run evaluated."""
+    lower_bound: float
+    """That of the last pass of plain EM, or of the best one of an accelerated run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run of EM over the data."""
+class FitResult:
+    """What a fit found and how it got there."""
 
-    parameters: MixtureParameters
-    states: tuple[EMState, ...]
+    run: Run
+    """The best one."""
+    n_samples: int
+    """Rows in the data."""
+    n_passes: int
+    """Full passes over the data, the first look included."""
+    history: tuple[HistoryEntry, ...]
+
+    @property
+    def parameters(self) -> MixtureParameters:
+        """The mixture found."""
+        return self.run.parameters
+
+    @property
+    def converged(self) -> bool:
+        """Whether the best run stopped because there was less than `tol` to gain."""
+        return self.run.converged
+
+    @property
+    def n_iter(self) -> int:
+        """Passes of the best run."""
+        return len(self.run.lower_bounds)
+
+    @property
+    def lower_bounds(self) -> tuple[float, ...]:
+        """Mean log-likelihood of each pass of the best run."""
+        return self.run.lower_bounds
 
     @property
     def lower_bound(self) -> float:
-        """Mean log-likelihood at the last E-step, minus infinity when there was none."""
-        return self.states[-1].lower_bound if self.states else -math.inf
+        """Mean log-likelihood of the best run, minus infinity when there was no iteration."""
+        return self.run.lower_bound

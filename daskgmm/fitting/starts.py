@@ -1,52 +1,117 @@
-"""Where EM over the data begins: after a first look, on a sample of the rows."""
+"""Where runs over the data begin: given, left by an earlier fit, or found on a sample of the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.sample import FirstLook, first_look
+from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
+from daskgmm.fitting.exploring import Rows, best_on_sample
 from daskgmm.fitting.passes import check_enough, check_weight
-from daskgmm.fitting.result import Run, Start
+from daskgmm.fitting.result import Start
 from daskgmm.history import Journal
 from daskgmm.kernels import choose_kernel
-from daskgmm.mixture.em import expectation_maximization
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.settings import FitSettings, sample_size
 from daskgmm.start import GivenStart, start_parameters
 from daskgmm.storage.dataset import RowBlocks
 
-__all__ = ["find_starts"]
+__all__ = [
+    "Beginning",
+    "Sample",
+    "as_scikit_learn",
+    "copied_state",
+    "find_starts",
+    "look_at",
+    "sample_entropy",
+    "sample_of",
+    "sampled_start",
+]
 
-# EM on the sample costs no pass, so it may go on until it gains a hundredth of what a pass is worth.
-SAMPLE_TOL_FRACTION = 0.01
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """What is known before the first run over the data."""
+
+    starts: tuple[Start, ...]
+    sample: Rows | None = None
+    """Rows that tell an accelerated run where to go; None where there are none or they are all there is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Some rows in memory, in random order."""
+
+    rows: Rows
+    is_complete: bool
+    """Whether these are all rows."""
+    local: bool
+    """Whether work on them stays in this process."""
+
+    @property
+    def guide(self) -> Rows | None:
+        """The rows where they can tell a run over the data where to go: not when they are the data."""
+        return None if self.is_complete else self.rows
 
 
 def find_starts(
     blocks: RowBlocks,
     data: KeptParts,
     settings: FitSettings,
+    *,
     given: GivenStart,
     previous: Start | None,
     random_state: np.random.RandomState,
     journal: Journal,
-) -> Iterator[Start]:
-    """Yield where to start EM over the data, as often as it is worth it."""
-    if previous is not None:
-        yield previous
-        return
+) -> Beginning:
+    """Return where to start EM over the data; with a first look at them where that is needed or saves passes.
+
+    Raises
+    ------
+    InputDataError
+        If there are fewer rows than components, or no row has positive weight.
+    ParameterError
+        If a given start is not valid.
+    """
     checked = given.check(
         n_components=settings.n_components, n_features=blocks.n_features, covariance_type=settings.covariance_type
     )
-    check_enough(blocks.n_samples, settings)
-    if given.is_complete:
-        yield Start(checked)
-        return
+    check_enough(blocks.n_samples, settings.n_components)
+    known = previous or (Start(checked) if given.is_complete else None)
     size = sample_size(settings, checked.n_free, blocks.n_features)
-    look = _look(blocks, data, settings, size, random_state, journal)
-    found = (
+    plain = settings.acceleration is None
+    if known is not None and (plain or _is_whole(blocks, size) or settings.max_iter < 2):
+        return Beginning((known,))
+    look = look_at(
+        blocks,
+        data,
+        size=size,
+        entropy=sample_entropy(random_state),
+        most_components=settings.n_components,
+        journal=journal,
+    )
+    if plain:
+        return Beginning(tuple(Start(one) for one in as_scikit_learn(look, given, settings, random_state)))
+    sample = sample_of(look, local=data.parts.local)
+    if known is not None:
+        return Beginning((known,), sample.guide)
+    start = sampled_start(sample, given, settings, random_state, n_free=checked.n_free, journal=journal)
+    return Beginning((start,), sample.guide)
+
+
+def _is_whole(blocks: RowBlocks, size: int | None) -> bool:
+    """Whether a sample of that size is known to be all rows."""
+    return size is None or (blocks.n_samples is not None and blocks.n_samples <= size)
+
+
+def as_scikit_learn(
+    look: FirstLook, given: GivenStart, settings: FitSettings, random_state: np.random.RandomState
+) -> list[MixtureParameters]:
+    """Return `n_init` starts, drawn as scikit-learn draws them."""
+    return [
         start_parameters(
             look.rows,
             look.weights,
@@ -58,27 +123,26 @@ def find_starts(
             random_state=random_state,
         )
         for _ in range(settings.n_init)
-    )
-    if settings.acceleration is None or look.is_complete:
-        yield from (Start(parameters) for parameters in found)
-    else:
-        runs = [_run_on_sample(parameters, look, settings, journal) for parameters in found]
-        yield Start(max(runs, key=lambda run: run.lower_bound).parameters)
+    ]
 
 
-def _look(
+def look_at(
     blocks: RowBlocks,
     data: KeptParts,
-    settings: FitSettings,
+    *,
     size: int | None,
-    random_state: np.random.RandomState,
+    entropy: int,
+    most_components: int,
     journal: Journal,
+    split: RowSplit = NOTHING_HELD_OUT,
 ) -> FirstLook:
-    """Take the first look and check that there is enough to see."""
-    # A copy is drawn from: with all rows in the sample, starts must find the state where scikit-learn's would.
-    copied = np.random.RandomState()
-    copied.set_state(random_state.get_state())
-    entropy = int(copied.randint(2**32, dtype=np.uint64))
+    """Take the first look, the first pass over the data, and check that there is enough to see.
+
+    Raises
+    ------
+    InputDataError
+        If there are fewer rows than components, or no row has positive weight.
+    """
     every = np.iinfo(np.int64).max
     look = first_look(
         data.parts,
@@ -86,30 +150,49 @@ def _look(
         n_features=blocks.n_features,
         size=every if size is None else size,
         entropy=entropy,
+        split=split,
     )
-    journal.add("first-look", n_samples=look.n_samples)
+    journal.passed(look.n_samples)
+    journal.add("first-look")
     check_weight(look.n_present, look.n_samples)
-    check_enough(look.n_present, settings)
+    check_enough(look.n_present, most_components)
     return look
 
 
-def _run_on_sample(start: MixtureParameters, look: FirstLook, settings: FitSettings, journal: Journal) -> Run:
-    """Run EM on the sample in memory."""
-    kernel = choose_kernel(settings.kernel)
-    states = tuple(
-        expectation_maximization(
-            start,
-            lambda parameters: kernel(look.rows, look.weights, parameters),
-            reg_covar=settings.reg_covar,
-            tol=settings.tol * SAMPLE_TOL_FRACTION,
-            max_iter=settings.max_iter,
-        )
+def sample_of(look: FirstLook, *, local: bool) -> Sample:
+    """Return the sample in the order of its random keys: in the data, rows next to each other are often alike."""
+    order = np.argsort(look.keys)
+    rows = Rows(look.rows[order], None if look.weights is None else look.weights[order])
+    return Sample(rows, look.is_complete, local)
+
+
+def sampled_start(
+    sample: Sample,
+    given: GivenStart,
+    settings: FitSettings,
+    random_state: np.random.RandomState,
+    *,
+    n_free: int,
+    journal: Journal,
+    run: int = 0,
+) -> Start:
+    """Return the best start that many on the sample lead to; raises what `best_on_sample` raises."""
+    rows = sample.rows
+    best = best_on_sample(
+        rows, given, settings, random_state, is_complete=sample.is_complete, n_free=n_free, local=sample.local
     )
-    run = Run(states[-1].parameters if states else start, states)
-    journal.add(
-        "sample",
-        n_samples=len(look.rows),
-        lower_bound=run.lower_bound if states else None,
-        reseeded=tuple(component for state in states for component in state.reseeded),
-    )
-    return run
+    bound = choose_kernel(settings.kernel)(rows.values, rows.weights, best).lower_bound
+    journal.add("sample", run=run, lower_bound=bound, sample_rows=len(rows))
+    return Start(best)
+
+
+def sample_entropy(random_state: np.random.RandomState) -> int:
+    """Return a number drawn from a copy: with all rows in the sample, starts must find the state as scikit-learn's."""
+    return int(copied_state(random_state).randint(2**32, dtype=np.uint64))
+
+
+def copied_state(random_state: np.random.RandomState) -> np.random.RandomState:
+    """Return a generator that will draw the same."""
+    copied = np.random.RandomState()
+    copied.set_state(random_state.get_state())
+    return copied

@@ -11,7 +11,7 @@ from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_s
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
 
-__all__ = ["Update", "m_step"]
+__all__ = ["Update", "m_step", "regularization_cost"]
 
 # A component whose rows weigh less than rounding in the total weight is empty: scikit-learn adds the same ten epsilons
 # to every count so as not to divide by zero.
@@ -72,6 +72,18 @@ def m_step(statistics: SufficientStatistics, *, reg_covar: float) -> Update:
         ),
         reseeded=tuple(int(component) for component in np.flatnonzero(~sound)),
     )
+
+
+def regularization_cost(parameters: MixtureParameters, counts: Floats, *, reg_covar: float) -> float:
+    """Return what reg_covar takes from the expected log-likelihood, given counts (n_components,) per unit of weight.
+
+    The M-step maximises the expected log-likelihood less this, reg_covar / 2 times the sum of counts times traces of
+    precisions. An iteration of EM may therefore lower the likelihood, but never the likelihood less this cost as long
+    as the counts are those of its E-step.
+    """
+    structure = covariance_structure(parameters.covariance_type)
+    traces = np.broadcast_to(structure.variances(parameters.precisions), parameters.means.shape).sum(axis=1)
+    return reg_covar / 2 * float(counts @ traces)
 
 
 def _reseed(

@@ -42,6 +42,11 @@ class Counted:
         return tuple(self.followed.passes_to(self.best - gap) for gap in GAPS)
 
     @property
+    def passes_to_own_end(self) -> float:
+        """Passes until within 1e-5 of where this fit ends, which is another optimum where the start was poor."""
+        return self.followed.passes_to(self.followed.bounds[-1] - 1e-5)
+
+    @property
     def stop_gap(self) -> float:
         """What a fit that has stopped with tol=1e-5 could still have gained where it was going."""
         return self.followed.bounds[-1] - self.stopped.bounds[-1]
@@ -78,7 +83,8 @@ def bars(counted: Sequence[Counted]) -> list[Bar]:
     return [
         Bar("median passes to 1e-5", median(one.passes[1] for one in counted), 6),
         Bar("median passes to 1e-6", median(one.passes[2] for one in counted), 8),
-        Bar("most passes to 1e-5", max(one.passes[1] for one in counted), 26),
+        Bar("most passes to 1e-5 of the best bound known", max(one.passes[1] for one in counted), 26),
+        Bar("most passes to 1e-5 of where the fit ends", max(one.passes_to_own_end for one in counted), 26),
         Bar("largest gap at the stop, tol=1e-5", max(one.stop_gap for one in counted), 3e-5),
         Bar("furthest behind plain EM at equal passes", max(one.behind for one in counted), 1e-4),
         Bar(f"furthest behind scikit-learn with n_init={n_init}, either tol", behind_sklearn, 1e-4),

@@ -9,7 +9,14 @@ from scipy.linalg import solve_triangular
 
 from daskgmm.mixture.covariance.structure import Floats
 
-__all__ = ["cholesky_exists", "factor_from_covariance", "factor_from_precision", "half_axis", "inverse_gram"]
+__all__ = [
+    "cholesky_exists",
+    "congruent",
+    "factor_from_covariance",
+    "factor_from_precision",
+    "half_axis",
+    "inverse_gram",
+]
 
 
 def cholesky_exists(matrix: Floats) -> bool:
@@ -21,6 +28,12 @@ def cholesky_exists(matrix: Floats) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def congruent(matrices: Floats, factors: Floats) -> Floats:
+    """Return A^T M A for symmetric matrices M and factors A."""
+    products: Floats = np.swapaxes(factors, -1, -2) @ matrices @ factors
+    return (products + np.swapaxes(products, -1, -2)) / 2
 
 
 def factor_from_covariance(covariance: Floats) -> Floats:

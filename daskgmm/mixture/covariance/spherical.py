@@ -90,6 +90,21 @@ class SphericalCovariance(CovarianceStructure):
         halves[[source, target]] = covariances[source] * (1 - SPLIT_SHRINK / n_features)
         return halves, offset
 
+    def scatter(self, covariances: Floats, counts: Floats, n_features: int) -> Floats:
+        return n_features * counts * covariances
+
+    def congruent(self, matrices: Floats, factors: Floats) -> Floats:
+        return matrices * (factors * factors)
+
+    def transposed(self, factors: Floats) -> Floats:
+        return factors
+
+    def inverse_factors(self, factors: Floats) -> Floats:
+        return 1.0 / factors
+
+    def eigenvalues(self, matrices: Floats) -> Floats:
+        return matrices[:, None]
+
     def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
         rows: Floats = mean + random_state.standard_normal((n_rows, len(mean))) * np.sqrt(covariances[component])
         return rows

@@ -117,5 +117,25 @@ class CovarianceStructure(ABC):
         """
 
     @abstractmethod
+    def scatter(self, covariances: Floats, counts: Floats, n_features: int) -> Floats:
+        """Return the second moments about the means that rows of the components have, given their counts."""
+
+    @abstractmethod
+    def congruent(self, matrices: Floats, factors: Floats) -> Floats:
+        """Return A^T M A for covariances, precisions or second moments M and factors A."""
+
+    @abstractmethod
+    def transposed(self, factors: Floats) -> Floats:
+        """Return the factors' transposes."""
+
+    @abstractmethod
+    def inverse_factors(self, factors: Floats) -> Floats:
+        """Return the factors' inverses."""
+
+    @abstractmethod
+    def eigenvalues(self, matrices: Floats) -> Floats:
+        """Return the eigenvalues of covariances, broadcastable to (n_components, n_features)."""
+
+    @abstractmethod
     def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
         """Return rows (n_rows, n_features) drawn from one component, as scikit-learn draws them."""

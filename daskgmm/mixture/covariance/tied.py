@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance.matrix import (
     cholesky_exists,
+    congruent,
     factor_from_covariance,
     factor_from_precision,
     half_axis,
@@ -86,6 +87,22 @@ class TiedCovariance(CovarianceStructure):
 
     def split(self, covariances: Floats, source: int, target: int, n_features: int) -> tuple[Floats, Floats]:
         return covariances, SPLIT_SHIFT * half_axis(covariances)
+
+    def scatter(self, covariances: Floats, counts: Floats, n_features: int) -> Floats:
+        moments: Floats = counts.sum() * covariances
+        return moments
+
+    def congruent(self, matrices: Floats, factors: Floats) -> Floats:
+        return congruent(matrices, factors)
+
+    def transposed(self, factors: Floats) -> Floats:
+        return np.swapaxes(factors, -1, -2)
+
+    def inverse_factors(self, factors: Floats) -> Floats:
+        return np.asarray(np.linalg.inv(factors), dtype=np.float64)
+
+    def eigenvalues(self, matrices: Floats) -> Floats:
+        return np.asarray(np.linalg.eigvalsh(matrices)[None, :], dtype=np.float64)
 
     def draw(self, covariances: Floats, component: int, mean: Floats, n_rows: int, random_state: Random) -> Floats:
         return random_state.multivariate_normal(mean, covariances, n_rows)

@@ -1,0 +1,166 @@
+"""Fits whose passes are counted: this package's, plain EM's and scikit-learn's, as paths of bounds over passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from time import process_time
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
+
+from daskgmm.kernels import choose_kernel
+from daskgmm.kernels.likelihood import log_likelihood
+from daskgmm.mixture.acceleration import accelerated_maximization
+from daskgmm.mixture.em import EMState, expectation_maximization
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.start import GivenStart, start_parameters
+from tests.benchmarks.mixtures import Case
+
+__all__ = ["REG_COVAR", "Path", "Prepared", "accelerated_path", "plain_path", "prepare", "sklearn_path"]
+__all__ += ["sklearn_starts"]
+
+Floats = NDArray[np.float64]
+
+REG_COVAR = 1e-6
+# Rows of the sample: so many at least, and so many a free parameter.
+SAMPLE_ROWS = 40_000
+SAMPLE_ROWS_A_PARAMETER = 50
+# Starts on the sample. All get a few iterations, the best ones go on.
+STARTS = ("kmeans",) * 8 + ("random_from_data",) * 4
+FIRST_ITERATIONS = 15
+N_BEST = 3
+SAMPLE_TOL = 1e-7
+SAMPLE_ITERATIONS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What a fit had reached after each full pass."""
+
+    bounds: tuple[float, ...]
+    """The mean log-likelihood of the best parameters evaluated so far, pass by pass; -inf after a first look."""
+    parameters: MixtureParameters
+    """What the fit returns."""
+    seconds: float
+    """CPU time."""
+    converged: bool
+
+    def passes_to(self, bound: float) -> float:
+        """Return the number of passes until a bound is reached, infinity when it is not."""
+        return next((index + 1 for index, reached in enumerate(self.bounds) if reached >= bound), math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The rows of a case, a sample of them, and where the best of several starts on the sample ended."""
+
+    case: Case
+    rows: Floats
+    sample: Floats
+    start: MixtureParameters
+    seconds: float
+    """CPU time of the starts."""
+
+    def at(self, start: MixtureParameters) -> Prepared:
+        """Return the same rows and sample with another start."""
+        return replace(self, start=start)
+
+
+def prepare(case: Case, *, seed: int = 0, sample_rows: int = SAMPLE_ROWS) -> Prepared:
+    """Draw the rows and the sample, and run EM on the sample from several starts."""
+    rows = case.draw()
+    generator = np.random.default_rng([seed, 1])
+    n_free = _start(case, rows[: 10 * case.n_components], "random_from_data", np.random.RandomState(0)).n_free
+    size = max(sample_rows, SAMPLE_ROWS_A_PARAMETER * n_free)
+    sample = rows[np.sort(generator.permutation(len(rows))[:size])]
+    began = process_time()
+    random_state = np.random.RandomState(seed)
+    runs = [_short_run(sample, _start(case, sample, method, random_state)) for method in STARTS]
+    best = sorted(runs, key=lambda run: run[0], reverse=True)[:N_BEST]
+    ends = [_long_run(sample, start) for _, start in best]
+    return Prepared(case, rows, sample, max(ends, key=lambda end: end[0])[1], process_time() - began)
+
+
+def accelerated_path(prepared: Prepared, *, tol: float, max_passes: int, has_sample: bool = True) -> Path:
+    """Fit by accelerated maximisation; the first look, which draws the sample, is the first pass."""
+    kernel = choose_kernel("auto")
+    began = process_time()
+    states = list(
+        accelerated_maximization(
+            prepared.start,
+            partial(kernel, prepared.rows, None),
+            partial(kernel, prepared.sample, None) if has_sample else None,
+            reg_covar=REG_COVAR,
+            tol=tol,
+            max_iter=max_passes - 1,
+        )
+    )
+    bounds = (-math.inf, *(state.best_lower_bound for state in states))
+    return Path(bounds, states[-1].best, process_time() - began + prepared.seconds, states[-1].converged)
+
+
+def plain_path(rows: Floats, start: MixtureParameters, *, tol: float, max_passes: int) -> Path:
+    """Fit by EM as it stands: scikit-learn's iterates from the same start, to rounding, and its rule to stop."""
+    began = process_time()
+    states = list(_em(rows, start, tol=tol, max_iter=max_passes))
+    bounds = tuple(float(bound) for bound in np.maximum.accumulate([state.lower_bound for state in states]))
+    return Path(bounds, states[-1].parameters, process_time() - began, states[-1].converged)
+
+
+def sklearn_starts(case: Case, rows: Floats, n_init: int) -> Iterator[MixtureParameters]:
+    """Yield the starts of scikit-learn's GaussianMixture(n_init=n_init, random_state=0)."""
+    random_state = np.random.RandomState(0)
+    for _ in range(n_init):
+        yield _start(case, rows, "kmeans", random_state)
+
+
+def sklearn_path(case: Case, rows: Floats, *, n_init: int) -> Path:
+    """Fit by scikit-learn with its default tol; its bounds count from the first iteration of the best run."""
+    model = SklearnGaussianMixture(
+        case.n_components, covariance_type=case.covariance_type, n_init=n_init, random_state=0, max_iter=1000
+    )
+    began = process_time()
+    model.fit(rows)
+    seconds = process_time() - began
+    parameters = MixtureParameters.from_covariances(
+        weights=model.weights_, means=model.means_, covariances=model.covariances_, covariance_type=case.covariance_type
+    )
+    last = log_likelihood(rows, None, parameters).mean
+    return Path((*(float(bound) for bound in model.lower_bounds_), last), parameters, seconds, bool(model.converged_))
+
+
+def _start(case: Case, rows: Floats, method: str, random_state: np.random.RandomState) -> MixtureParameters:
+    return start_parameters(
+        rows,
+        None,
+        GivenStart(),
+        n_components=case.n_components,
+        covariance_type=case.covariance_type,
+        reg_covar=REG_COVAR,
+        init_params=method,
+        random_state=random_state,
+    )
+
+
+def _em(rows: Floats, start: MixtureParameters, *, tol: float, max_iter: int) -> Iterator[EMState]:
+    sweep = partial(choose_kernel("auto"), rows, None)
+    return expectation_maximization(start, sweep, reg_covar=REG_COVAR, tol=tol, max_iter=max_iter)
+
+
+def _short_run(sample: Floats, start: MixtureParameters) -> tuple[float, MixtureParameters]:
+    """Run a few iterations of EM on the sample; return the bound and where they ended."""
+    states = list(_em(sample, start, tol=SAMPLE_TOL, max_iter=FIRST_ITERATIONS))
+    return states[-1].lower_bound, states[-1].parameters
+
+
+def _long_run(sample: Floats, start: MixtureParameters) -> tuple[float, MixtureParameters]:
+    """Maximise the sample's likelihood; return the bound and the parameters."""
+    sweep = partial(choose_kernel("auto"), sample, None)
+    *_, last = accelerated_maximization(
+        start, sweep, None, reg_covar=REG_COVAR, tol=SAMPLE_TOL, max_iter=SAMPLE_ITERATIONS
+    )
+    return last.best_lower_bound, last.best
