@@ -21,11 +21,13 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 
 ============== =====================================================================================================
 `cli`          Commands, and the only place that prints and ends the process.
+`planning`     What a fit will read, hold and take, said before anything runs.
+`selection`    Many numbers of components and covariance types fitted in the same passes, and the best of them.
 `estimator`    `GaussianMixture`, scikit-learn's face of all this. No arithmetic.
+`writing`      Per-row results into a Zarr array, whole or not at all.
 `inputs`       What a user hands over, as row blocks, checked against the fit.
 `fitted`       Fitted attributes: from a fit, to and from model files and scikit-learn's estimator.
 `fitting`      Puts start, sweep and EM together: data and settings in, the result of a fit out.
-`writing`      Per-row results into a Zarr array, whole or not at all.
 `settings`     What a fit is asked to do, checked before anything is read.
 `start`        Where EM begins: given parameters, k-means, k-means++, random rows, found on a sample of the rows.
 `engine`       The only room that calls Dask to compute; knows blocks and functions, nothing of mixtures.
@@ -62,6 +64,12 @@ array([0.25, 0.75])
 >>> np.sort(np.bincount(labels.compute())).round(-2)
 array([1000, 3000])
 
+How many components there are is found by fitting several numbers of them in the same passes over the data.
+
+>>> from daskgmm import select_components
+>>> select_components(X, range(1, 5), random_state=0).best.n_components
+2
+
 A model is one file, and loading gives the estimator back.
 
 >>> model.save("model.gmm")
@@ -77,19 +85,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daskgmm.estimator import GaussianMixture, load
     from daskgmm.mixture.statistics import SufficientStatistics
+    from daskgmm.planning import FitPlan, plan
+    from daskgmm.selection import SelectionResult, select_components
     from daskgmm.storage.dataset import open_zarr
 
-__all__ = ["GaussianMixture", "SufficientStatistics", "__version__", "load", "open_zarr"]
+__all__ = [
+    "FitPlan",
+    "GaussianMixture",
+    "SelectionResult",
+    "SufficientStatistics",
+    "__version__",
+    "load",
+    "open_zarr",
+    "plan",
+    "select_components",
+]
 
 __version__ = "0.1.0"
 
 # A worker imports `daskgmm.kernels` and must start fast, and Python imports this file first: the public names are
 # therefore fetched when they are asked for, so that scikit-learn, Dask and Zarr are loaded only where they are used.
 _HOME = {
+    "FitPlan": "daskgmm.planning",
     "GaussianMixture": "daskgmm.estimator",
+    "SelectionResult": "daskgmm.selection",
     "SufficientStatistics": "daskgmm.mixture.statistics",
     "load": "daskgmm.estimator",
     "open_zarr": "daskgmm.storage.dataset",
+    "plan": "daskgmm.planning",
+    "select_components": "daskgmm.selection",
 }
 
 

@@ -28,6 +28,7 @@ from daskgmm.progress import shown
 from daskgmm.settings import FitSettings
 from daskgmm.start import GivenStart
 from daskgmm.storage.model_file import load_model, save_model
+from daskgmm.streaming import learn
 
 __all__ = ["GaussianMixture", "load"]
 
@@ -51,7 +52,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     max_iter : int, default=100
         Most EM iterations over the data; >= 0.
     n_init : int, default=1
-        Number of starts, of which the best is kept; >= 1.
+        Number of starts, of which the best is kept; >= 1. With `acceleration="auto"` never fewer than 16.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
         How starts assign rows to components.
     weights_init : array-like of shape (n_components,), default=None
@@ -69,8 +70,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     verbose_interval : int, default=10
         Passes between lines.
     acceleration : {"auto", None}, default="auto"
-        "auto" first runs EM on the sample, from each start, so that few passes over the data are left to do; None makes
-        the iterates plain EM's over all rows. Data small enough to be its own sample are fitted alike by both.
+        "auto" explores starts on the sample and lets it guide the passes over the data, which become few. None runs
+        plain EM over all rows from each of `n_init` starts, as scikit-learn does; they share the passes.
     init_size : int, "auto" or None, default="auto"
         Rows of the sample; "auto" chooses from the numbers of parameters and features; None takes all rows into memory.
     kernel : {"auto", "blas", "fused"}, default="auto"
@@ -188,6 +189,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return self
 
+    def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
+        """Take rows that can be read only once into the mixture, block by block, by stepwise EM; `fit`'s parameters.
+
+        Rows are kept until there are enough for a start, then each block is one step (Cappe and Moulines 2009) that
+        weighs 1 - (rows before / rows so far)^2. Blocks must be alike: a stream in sorted order is forgotten in part.
+        Goes on from `fit`, `partial_fit` or `load`. `n_iter_` counts steps; `lower_bound_` is a running mean over
+        blocks, each scored before it was learned from. See README.md, "Streams"; raises what `fit` raises.
+        """
+        learn(self, X, sample_weight, self._settings())
+        return self
+
     def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> Any:
         """Fit the mixture and return the most probable component of each row, as `fit` and `predict` do."""
         return self.fit(X, sample_weight=sample_weight).predict(X)
@@ -218,23 +230,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return akaike_information_criterion(self._log_likelihood(X), parameters_of(self))
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Draw rows from the mixture, ordered by component.
+        """Draw rows (n_samples, n_features), and the component (n_samples,) of each; ordered by component.
 
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many, >= 1.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-        y : ndarray of shape (n_samples,)
-            The component that each row was drawn from.
-
-        Raises
-        ------
-        ParameterError
-            If `n_samples` is below 1.
+        Raises ParameterError if `n_samples` is below 1.
         """
         check_is_fitted(self)
         if n_samples < 1:
@@ -265,6 +263,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _settings(self) -> FitSettings:
         """Return the checked settings."""
         return FitSettings(**{field.name: getattr(self, field.name) for field in fields(FitSettings)})
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a mixture; a stream may still wait for one."""
+        return hasattr(self, "weights_")
 
     def _log_likelihood(self, X: Any, sample_weight: Any = None) -> LogLikelihood:
         """Return the likelihood of all rows under the fitted mixture."""

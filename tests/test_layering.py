@@ -24,6 +24,7 @@ FLOORS = (
     {"planning"},
     {"view", "selection"},
     {"estimator"},
+    {"streaming"},
     {"fitted", "inputs", "writing"},
     {"fitting"},
     {"settings"},

@@ -13,6 +13,7 @@ from daskgmm.cli.inspect import inspect
 from daskgmm.cli.plan import plan
 from daskgmm.cli.predict import predict
 from daskgmm.cli.score import score
+from daskgmm.cli.select import select
 
 __all__ = ["main"]
 
@@ -42,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (plan, fit, predict, score, inspect, demo):
+for command in (plan, fit, select, predict, score, inspect, demo):
     main.add_command(command)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from daskgmm.cli.options import ClusterChoice, cluster_options, json_option, output_option, store_options
+from daskgmm.cli.options import ClusterChoice, cluster_options, em_options, json_option, output_option, store_options
 
 __all__ = ["fit"]
 
@@ -22,25 +22,7 @@ __all__ = ["fit"]
     show_default=True,
     help="Shape of the covariances.",
 )
-@click.option("--random-state", type=int, default=0, show_default=True, help="Seed; the same one gives the same fit.")
-@click.option("--tol", type=float, default=1e-3, show_default=True, help="Stop at this gain, in nats a row.")
-@click.option("--reg-covar", type=float, default=1e-6, show_default=True, help="Added to each covariance's diagonal.")
-@click.option("--max-iter", type=int, default=100, show_default=True, help="Most passes of EM.")
-@click.option("--n-init", type=int, default=1, show_default=True, help="Number of starts; the best is kept.")
-@click.option(
-    "--init-params",
-    type=click.Choice(["kmeans", "k-means++", "random", "random_from_data"]),
-    default="kmeans",
-    show_default=True,
-    help="How starts assign rows to components.",
-)
-@click.option(
-    "--cache",
-    type=click.Choice(["auto", "memory", "disk", "none"]),
-    default="auto",
-    show_default=True,
-    help="Where the workers keep decoded rows between passes.",
-)
+@em_options
 @store_options
 @cluster_options
 @json_option

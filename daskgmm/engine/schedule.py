@@ -75,7 +75,7 @@ def one_thread_per_task() -> Iterator[None]:
 
 @contextmanager
 def one_openmp_thread() -> Iterator[None]:
-    """Let OpenMP use one thread; its limit is one of the calling thread. k-means of scikit-learn sums in its threads."""
+    """Let OpenMP use one thread, in the calling thread alone; scikit-learn's k-means sums in OpenMP threads."""
     with _controller().limit(limits=1, user_api="openmp"):
         yield
 
