@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskgmm.errors import DegenerateMixtureError
 from daskgmm.fitting.exploring import Rows, best_on_sample, fit_rows
 from daskgmm.kernels import choose_kernel
 from daskgmm.mixture.covariance import covariance_structure
@@ -24,6 +25,10 @@ MOST_ROWS, MOST_ROWS_A_PARAMETER = 20_000, 20
 # The kept rows are fitted to their end: stopping at a tenth of tol = 1e-3, as on the sample of a fit, left 0.003 nats
 # a row that no later step gained. It takes 50 to 500 iterations, less time than the starts did.
 TOL_FRACTION, MOST_ITERATIONS = 1e-3, 500
+
+# A stream cannot start again. Of five seeds one search on 16 overlapping components in 8 features ended 0.014 nats a row
+# and more below the best optimum with three, two searches with one, and three with none.
+SEARCHES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,23 @@ def start_of_stream(
     settings: FitSettings,
     wanted: StartRows,
     random_state: np.random.RandomState,
+    *,
+    is_last: bool,
 ) -> tuple[MixtureParameters, float]:
     """Return the mixture fitted to the first rows of a stream, and its mean log-likelihood there.
+
+    Parameters
+    ----------
+    kept : sequence of Rows
+        Rows of positive weight, at least as many as `wanted` asks for.
+    given : GivenStart
+        What the user gave of a start.
+    settings : FitSettings
+    wanted : StartRows
+    random_state : numpy.random.RandomState
+        Where starts draw from.
+    is_last : bool
+        Whether the stream goes on from here, rather than start anew on more rows: then the search is thorough.
 
     Raises
     ------
@@ -68,22 +88,45 @@ def start_of_stream(
     DegenerateMixtureError
         If every start collapses.
     """
-    # Rows next to each other are often alike, and starts are judged on a part of them.
-    order = random_state.permutation(sum(map(len, kept)))
-    values = np.concatenate([rows.values for rows in kept])[order]
-    weights = None
-    if any(rows.weights is not None for rows in kept):
-        each = [np.ones(len(rows)) if rows.weights is None else rows.weights for rows in kept]
-        weights = np.concatenate(each)[order]
-    shuffled = Rows(values, weights)
+    rows = _joined(kept)
     if given.is_complete:
         start = given.check(
             n_components=settings.n_components, n_features=wanted.n_features, covariance_type=settings.covariance_type
         )
-    else:
-        start = best_on_sample(
-            shuffled, given, settings, random_state, is_complete=False, n_free=wanted.n_free, local=True
-        )
-    states = fit_rows(start, shuffled, settings, max_iter=MOST_ITERATIONS, tol_fraction=TOL_FRACTION)
+        return _fitted(start, rows, settings)
+    ends, problems = [], []
+    for _ in range(SEARCHES if is_last else 1):
+        # Rows next to each other are often alike, and starts are judged on a part of them: another one each time.
+        shuffled = _shuffled(rows, random_state)
+        try:
+            start = best_on_sample(
+                shuffled, given, settings, random_state, is_complete=False, n_free=wanted.n_free, local=True
+            )
+            ends.append(_fitted(start, shuffled, settings))
+        except DegenerateMixtureError as error:
+            problems.append(error)
+    if not ends:
+        raise problems[0]
+    return max(ends, key=lambda end: end[1])
+
+
+def _fitted(start: MixtureParameters, rows: Rows, settings: FitSettings) -> tuple[MixtureParameters, float]:
+    """Return the mixture that EM ends at, and its mean log-likelihood."""
+    states = fit_rows(start, rows, settings, max_iter=MOST_ITERATIONS, tol_fraction=TOL_FRACTION)
     mixture = states[-1].parameters
-    return mixture, choose_kernel(settings.kernel)(shuffled.values, shuffled.weights, mixture).lower_bound
+    return mixture, choose_kernel(settings.kernel)(rows.values, rows.weights, mixture).lower_bound
+
+
+def _joined(kept: Sequence[Rows]) -> Rows:
+    """Return rows as one record."""
+    values = np.concatenate([rows.values for rows in kept])
+    if all(rows.weights is None for rows in kept):
+        return Rows(values, None)
+    each = [np.ones(len(rows)) if rows.weights is None else rows.weights for rows in kept]
+    return Rows(values, np.concatenate(each))
+
+
+def _shuffled(rows: Rows, random_state: np.random.RandomState) -> Rows:
+    """Return rows in random order."""
+    order = random_state.permutation(len(rows))
+    return Rows(rows.values[order], None if rows.weights is None else rows.weights[order])

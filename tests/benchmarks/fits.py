@@ -30,9 +30,9 @@ REG_COVAR = 1e-6
 SAMPLE_ROWS = 40_000
 SAMPLE_ROWS_A_PARAMETER = 50
 # Starts on the sample. All get a few iterations, the best ones go on.
-STARTS = ("kmeans",) * 8 + ("random_from_data",) * 4
-FIRST_ITERATIONS = 15
-N_BEST = 3
+STARTS = ("kmeans",) * 12 + ("random_from_data",) * 20
+FIRST_ITERATIONS = 25
+N_BEST = 4
 SAMPLE_TOL = 1e-7
 SAMPLE_ITERATIONS = 150
 

@@ -1,6 +1,6 @@
 """Ten mixtures fitted in the same passes, beside fitting them one after the other; and how often BIC finds the truth.
 
-Run ``python -m tests.benchmarks.selection`` (about five minutes on two cores; ``--markdown`` for a table). Reading is
+Run ``python -m tests.benchmarks.selection`` (nine minutes of CPU time; ``--markdown`` for a table). Reading is
 made slow: every block costs a fixed time of a thread's CPU each time it is read, as decompression does, and nothing is
 kept between passes. The exit code is 1 when a bar is missed.
 """
@@ -115,12 +115,17 @@ def found_bars(n_cases: int, n_rows: int, counts: Sequence[int]) -> list[Bar]:
         right += result.best.n_components == n_components
         changed += not np.array_equal(result.best.means_, whole.best.means_)
         stopped += sum(row["problem"].startswith("stopped") for row in result.table)
-        print(f"  case {seed}: {n_components} components, found {result.best.n_components}", flush=True)
-    print(f"stopped early: {stopped} of {n_cases * len(counts)} candidates")
+        _say(f"  case {seed}: {n_components} components, found {result.best.n_components}")
+    _say(f"stopped early: {stopped} of {n_cases * len(counts)} candidates")
     return [
         Bar("share of cases where BIC does not find the number", 1 - right / n_cases, 0.1),
         Bar("winners changed by early stops", changed, 0),
     ]
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,13 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         measured = timed(slow_rows(clusters(1, options.rows)[0], options.seconds), counts)
-        print(
+        _say(
             f"together: {measured.passes_together} passes, {measured.wall_together:.1f} s; alone: "
-            f"{'+'.join(map(str, measured.passes_alone))} passes, {measured.wall_alone:.1f} s",
-            flush=True,
+            f"{'+'.join(map(str, measured.passes_alone))} passes, {measured.wall_alone:.1f} s"
         )
         bars = measured.bars() + found_bars(options.cases, options.case_rows, counts)
-    print(markdown(bars) if options.markdown else "\n".join(map(str, bars)))
+    _say(markdown(bars) if options.markdown else "\n".join(map(str, bars)))
     return int(not all(bar.holds for bar in bars))
 
 

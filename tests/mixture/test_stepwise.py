@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_two_blocks_take_the_part_of_one(seen, first, second):
 def test_the_first_block_is_all_there_is_and_later_ones_are_ever_less():
     sizes = [step_size(seen, 1.0) for seen in range(10_000)]
     assert sizes[0] == 1.0
-    assert all(0 < after < before for before, after in zip(sizes[:-1], sizes[1:], strict=True))
+    assert all(0 < after < before for before, after in itertools.pairwise(sizes))
     assert sizes[-1] == pytest.approx(2 / 10_000, rel=1e-3)
 
 

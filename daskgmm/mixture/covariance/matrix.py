@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 from daskgmm.mixture.covariance.structure import Floats
 
@@ -38,9 +38,8 @@ def congruent(matrices: Floats, factors: Floats) -> Floats:
 
 def factor_from_covariance(covariance: Floats) -> Floats:
     """Return the upper triangular P with P P^T the inverse of a positive definite covariance."""
-    lower = np.linalg.cholesky(covariance)
-    inverse: Floats = solve_triangular(lower, np.eye(len(covariance)), lower=True)
-    return inverse.T
+    lower: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+    return triangular_inverse(lower, lower=True).T
 
 
 def factor_from_precision(precision: Floats) -> Floats:
@@ -51,8 +50,19 @@ def factor_from_precision(precision: Floats) -> Floats:
 
 def inverse_gram(factor: Floats) -> Floats:
     """Return (P P^T)^-1 for an upper triangular P."""
-    inverse: Floats = solve_triangular(factor, np.eye(len(factor)), lower=False)
+    inverse = triangular_inverse(factor, lower=False)
     return inverse.T @ inverse
+
+
+def triangular_inverse(factor: Floats, *, lower: bool) -> Floats:
+    """Return the inverse of a triangular matrix whose diagonal has no zero.
+
+    LAPACK's trtri is called directly: solve_triangular goes through a routine that OpenBLAS runs on all threads however
+    small the matrix is, which takes milliseconds where these are busy.
+    """
+    inverse: Floats
+    inverse, _ = dtrtri(factor, lower=lower)
+    return inverse
 
 
 def half_axis(covariance: Floats) -> Floats:
