@@ -24,6 +24,7 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 `planning`     What a fit will read, hold and take, said before anything runs.
 `selection`    Many numbers of components and covariance types fitted in the same passes, and the best of them.
 `estimator`    `GaussianMixture`, scikit-learn's face of all this. No arithmetic.
+`streaming`    `partial_fit`: data that are read once, and what an estimator keeps of them between calls.
 `writing`      Per-row results into a Zarr array, whole or not at all.
 `inputs`       What a user hands over, as row blocks, checked against the fit.
 `fitted`       Fitted attributes: from a fit, to and from model files and scikit-learn's estimator.

@@ -21,7 +21,7 @@ class HistoryEntry:
     n_passes: int
     """Full passes over the data so far."""
     phase: str
-    """first-look, sample (in memory, no pass), em, accelerated or rejected."""
+    """first-look, sample (in memory, no pass), em, accelerated or rejected; stepwise for a block of a stream."""
     lower_bound: float | None
     """Mean log-likelihood per row of the parameters that this step evaluated; the sample's in phase sample."""
     change: float | None

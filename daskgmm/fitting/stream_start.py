@@ -20,14 +20,14 @@ __all__ = ["StartRows", "start_of_stream", "start_rows"]
 # A first mixture needs rows for each component and as many as it has free parameters.
 FEWEST_A_COMPONENT = 10
 # What the start gets wrong where EM is slow, later steps hardly mend. With half as many rows the largest gap to the
-# batch fit (16 overlapping components in 8 features) was 0.016 nats a row after 300,000 rows, and 0.006 with these.
+# batch fit (16 overlapping components in 8 features) was 0.018 nats a row after 300,000 rows, and 0.006 with these.
 MOST_ROWS, MOST_ROWS_A_PARAMETER = 20_000, 20
 # The kept rows are fitted to their end: stopping at a tenth of tol = 1e-3, as on the sample of a fit, left 0.003 nats
 # a row that no later step gained. It takes 50 to 500 iterations, less time than the starts did.
 TOL_FRACTION, MOST_ITERATIONS = 1e-3, 500
 
-# A stream cannot start again. Of five seeds one search on 16 overlapping components in 8 features ended 0.014 nats a row
-# and more below the best optimum with three, two searches with one, and three with none.
+# A stream cannot start again. With 16 overlapping components in 8 features, one search ended 0.014 nats a row or more
+# below the best optimum for three seeds of five, two searches for one, and three for none.
 SEARCHES = 3
 
 
