@@ -193,7 +193,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Take rows that can be read only once into the mixture, block by block, by stepwise EM; `fit`'s parameters.
 
         Rows are kept until there are enough for a start, then each block is one step (Cappe and Moulines 2009) that
-        weighs 1 - (rows before / rows so far)^2. Blocks must be alike: a stream in sorted order is forgotten in part.
+        weighs 1 - (rows before / rows so far)^2. Blocks must be alike: rows in sorted order end far from a `fit`.
         Goes on from `fit`, `partial_fit` or `load`. `n_iter_` counts steps; `lower_bound_` is a running mean over
         blocks, each scored before it was learned from. See README.md, "Streams"; raises what `fit` raises.
         """
