@@ -14,6 +14,7 @@ from daskgmm.kernels.pruned import by_owner
 
 def always_prune(monkeypatch) -> None:
     """Let kernels leave components out however few there are and however near they lie."""
+    monkeypatch.setattr(pruned, "FEWEST_COMPONENTS", 0)
     monkeypatch.setattr(pruned, "LEAST_WORK", 0)
     monkeypatch.setattr(pruned, "FEWEST_ROWS_A_COMPONENT", 0)
     monkeypatch.setattr(pruned, "MOST_STRAYS", 1.0)

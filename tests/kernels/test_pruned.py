@@ -242,7 +242,11 @@ def test_it_is_tried_where_it_pays():
         return owners_worth_finding(rows, parameters, most_near=0.5) is not None
 
     with pytest.MonkeyPatch.context() as patch:
-        assert not worth("separated")  # few components, few features
+        patch.setattr(pruned, "LEAST_WORK", 0)
+        assert not worth("separated")  # few components
+        patch.undo()
+        patch.setattr(pruned, "FEWEST_COMPONENTS", 0)
+        assert not worth("separated")  # few features
         patch.setattr(pruned, "LEAST_WORK", 0)
         assert worth("separated")
         assert not worth("separated", n_rows=8 * N_COMPONENTS - 1)

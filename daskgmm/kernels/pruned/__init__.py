@@ -27,6 +27,9 @@ __all__ = ["owners_worth_finding"]
 # 1,570; at (16, 1024) diag 3,750 and 2,670, tied 2,290 and 3,060, at (32, 1024) diag 5,870 and 1,680, tied 3,360 and
 # 1,700.
 LEAST_WORK = 2**14
+# Fewer components are no work to look at: at (32, 32) all took 960 and pruned ones 1,030, at (64, 16) 1,630 and 2,910,
+# at (128, 16) 6,780 and 8,810, and float32 rows, which are pruned in float64, lost more; at (64, 64) 6,230 and 3,000.
+FEWEST_COMPONENTS = 64
 # Where nothing is gained, finding that out takes up to 3 % of a call on as few rows as this.
 FEWEST_ROWS_A_COMPONENT = 8
 # Rows that are looked at first, and the share of strays among them from which on the mixture does not fit the rows.
@@ -46,6 +49,8 @@ def owners_worth_finding(
         The share of components that may matter to a few dozen rows of one component, above which nothing is gained.
     """
     n_components, n_features = parameters.means.shape
+    if n_components < FEWEST_COMPONENTS:
+        return None
     n_quadratic = covariance_structure(parameters.covariance_type).n_quadratic(n_features)
     if n_components * max(n_quadratic, n_features) <= LEAST_WORK or len(rows) < FEWEST_ROWS_A_COMPONENT * n_components:
         return None
