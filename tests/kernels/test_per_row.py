@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from daskgmm.errors import InputDataError, InputTypeError, RowError
+from daskgmm.kernels import per_row
+from daskgmm.kernels.fused import is_available
+from daskgmm.kernels.fused.row_results import CompiledRows
 from daskgmm.kernels.per_row import MOST_TILE_ROWS, labels, log_density, responsibilities
 from daskgmm.kernels.quadratic_form import MOST_LOST_DIGITS, lost_digits_ratio
 from daskgmm.mixture.parameters import MixtureParameters
@@ -16,6 +21,17 @@ from tests import reference
 from tests.strategies import mixtures_with_rows
 
 ALL = [log_density, responsibilities, labels]
+LEAST_WORKS = {"compiled": 0, "with NumPy": 2**62}
+
+
+@pytest.fixture(autouse=True, scope="module", params=list(LEAST_WORKS))
+def way(request) -> Iterator[str]:
+    """Each test runs with the compiled loops and without."""
+    if request.param == "compiled" and not is_available():
+        pytest.skip("Numba is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(per_row, "LEAST_WORK", LEAST_WORKS[request.param])
+        yield request.param
 
 
 @pytest.fixture
@@ -214,3 +230,14 @@ def test_results_are_scikit_learns(drawn):
     assert_array_equal(labels(drawn.rows, parameters), model.predict(drawn.rows))
     assert_allclose(responsibilities(drawn.rows, parameters), model.predict_proba(drawn.rows), rtol=1e-9, atol=1e-13)
     assert_allclose(log_density(drawn.rows, parameters), model.score_samples(drawn.rows), rtol=1e-11)
+
+
+def test_compiled_loops_are_taken_where_there_is_enough_work(drawn, monkeypatch, way):
+    parameters = MixtureParameters.from_covariances(
+        weights=drawn.weights, means=drawn.means, covariances=drawn.covariances, covariance_type=drawn.covariance_type
+    )
+    seen = []
+    labels_of = CompiledRows.labels
+    monkeypatch.setattr(CompiledRows, "labels", lambda self, rows: seen.append(len(rows)) or labels_of(self, rows))
+    labels(drawn.rows, parameters)
+    assert seen == ([len(drawn.rows)] if way == "compiled" else [])

@@ -18,7 +18,7 @@ from daskgmm.mixture.covariance import Floats, covariance_structure
 from daskgmm.mixture.density import log_factors
 from daskgmm.mixture.parameters import MixtureParameters
 
-__all__ = ["TILE_ROWS", "centred_moments", "product_moments"]
+__all__ = ["LOG2_E", "TILE_ROWS", "centred_moments", "clipped_logs", "product_moments", "root_rows"]
 
 TILE_ROWS = 512
 """Rows of a tile: half and double are within 5 % from (2, 3) to (64, 16) features and components."""
@@ -74,10 +74,10 @@ class CentredSums:
         means = np.array(parameters.means - centre, dtype, order="C")
         # Logarithms to base 2, halved where responsibilities' roots are wanted.
         scale = LOG2_E / 2 if matrices and n_features > BLOCK else LOG2_E
-        factors = (_factors(parameters) * math.sqrt(scale / 2)).astype(dtype)
+        factors = (root_rows(parameters) * math.sqrt(scale / 2)).astype(dtype)
         logs = log_factors(parameters).ravel()
         usual = float(parameters.weights @ logs) - n_features / 2
-        constants = _clipped((logs - usual) * scale, number_format)
+        constants = clipped_logs((logs - usual) * scale, number_format)
         given = (centre.astype(dtype), means, factors, constants, matrices, number_format.smallest_root)
         sums = np.zeros((n_components, n_sums(n_features, has_matrices=matrices)))
         return cls(parameters, usual, given, np.zeros(lanes), np.zeros(n_components * lanes), sums)
@@ -111,12 +111,12 @@ def _centre(parameters: MixtureParameters, number_format: NumberFormat) -> Float
     return common_centre(parameters).astype(np.float32).astype(np.float64)
 
 
-def _clipped(logs: Floats, number_format: NumberFormat) -> NDArray[Any]:
+def clipped_logs(logs: Floats, number_format: NumberFormat) -> NDArray[Any]:
     """Return logarithms in the format, not below its lowest."""
     return np.maximum(logs, number_format.lowest_log).astype(number_format.name)
 
 
-def _factors(parameters: MixtureParameters) -> Floats:
+def root_rows(parameters: MixtureParameters) -> Floats:
     """Return the roots of each component's precisions, their matrices in blocks or their diagonals, in one row each."""
     n_components, n_features = parameters.means.shape
     factors = parameters.precisions_cholesky
@@ -143,7 +143,7 @@ def product_moments(slabs: Slabs, parameters: MixtureParameters, *, number_forma
     # The loops count rows apart from the other features.
     coefficients = np.ascontiguousarray(in_blocks(form.coefficients[:, :-1].T * LOG2_E), dtype)
     usual = _usual_log(form, parameters.weights)
-    constants = _clipped((form.coefficients[:, -1] - usual) * LOG2_E, number_format)
+    constants = clipped_logs((form.coefficients[:, -1] - usual) * LOG2_E, number_format)
     log_likelihood, counts = np.zeros(number_format.lanes), np.zeros((n_components, number_format.lanes))
     n_blocks, n_coefficients = coefficients.shape[:2]
     blocks = np.zeros((n_blocks, -(-n_coefficients // BLOCK), BLOCK, BLOCK))

@@ -1,4 +1,4 @@
-"""From log densities of one tile of rows to responsibilities or their roots. Importing this module needs Numba."""
+"""From log densities of a tile of rows to responsibilities, their roots, or the largest. Importing this needs Numba."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from daskgmm.kernels.fused.elementary import exp2, log2
 from daskgmm.kernels.fused.layout import BLOCK
 from daskgmm.kernels.fused.vectors import Value, Vectors, emitted
 
-__all__ = ["roots_of_halves", "shares_of_logs", "shares_of_unit_rows"]
+__all__ = ["largest_of_logs", "roots_of_halves", "rows_of_logs", "shares_of_logs", "shares_of_unit_rows"]
 
 
 @emitted
@@ -61,6 +61,41 @@ def shares_of_unit_rows(
             _scale(vectors, logs, vector, n_components, vectors.divide(weight, total), counts, roots=False)
         log = log2(vectors, vectors.value(product))
         vectors.store(vectors.add(vectors.value(tops), log), sums)
+
+
+@emitted
+def rows_of_logs(vectors: Vectors, logs: Value, n_vectors: Value, n_components: Value, out: Value) -> None:
+    """Turn log densities into responsibilities, and store each row's log density."""
+    with vectors.loop(n_vectors) as vector:
+        top, total = _exponentials(vectors, logs, vector.index, n_components, roots=False)
+        place = vectors.scaled(vector.index, vectors.lanes)
+        vectors.store(vectors.add(top, log2(vectors, total)), out, place)
+        start = vectors.times(place, n_components)
+        scale = vectors.divide(vectors.constant(1.0), total)
+        with vectors.loop(n_components) as component:
+            lane = vectors.scaled(component.index, vectors.lanes)
+            vectors.store(vectors.multiply(vectors.load(logs, start, lane), scale), logs, start, lane)
+
+
+@emitted
+def largest_of_logs(
+    vectors: Vectors, logs: Value, n_vectors: Value, n_components: Value, out: Value, components: Value
+) -> None:
+    """Store each row's largest log density, NaN where all are, and the first component that has it, as a number."""
+    one = vectors.constant(1.0)
+    with vectors.loop(n_vectors) as vector:
+        place = vectors.scaled(vector.index, vectors.lanes)
+        start = vectors.times(place, n_components)
+        largest = vectors.variable(vectors.load(logs, start))
+        first, number = vectors.variable(vectors.constant(0.0)), vectors.variable(vectors.constant(0.0))
+        with vectors.loop(n_components) as component:
+            log = vectors.load(logs, start, vectors.scaled(component.index, vectors.lanes))
+            here = vectors.value(number)
+            vectors.set(first, vectors.where_below(vectors.value(largest), log, here, vectors.value(first)))
+            vectors.set(largest, vectors.larger(vectors.value(largest), log))
+            vectors.set(number, vectors.add(here, one))
+        vectors.store(vectors.value(largest), out, place)
+        vectors.store(vectors.value(first), components, place)
 
 
 def _exponentials(

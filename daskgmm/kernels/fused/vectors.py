@@ -213,7 +213,11 @@ class Vectors:
 
     def larger(self, a: Value, b: Value) -> Value:
         """Return the larger of the two; `a` where it is NaN."""
-        return self.builder.select(self.builder.fcmp_ordered("<", a, b), b, a)
+        return self.where_below(a, b, b, a)
+
+    def where_below(self, a: Value, b: Value, then: Value, otherwise: Value) -> Value:
+        """Return `then` where a < b, and `otherwise` elsewhere and where either is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered("<", a, b), then, otherwise)
 
     def add_product(self, variable: Value, a: Value, b: Value) -> None:
         """Add a * b to a variable."""
@@ -221,8 +225,7 @@ class Vectors:
 
     def zero_where_below(self, a: Value, limit: Value) -> Value:
         """Return 0 where a is below the limit and 1 elsewhere."""
-        below = self.builder.fcmp_ordered("<", a, limit)
-        return self.builder.select(below, self.constant(0.0), self.constant(1.0))
+        return self.where_below(a, limit, self.constant(0.0), self.constant(1.0))
 
     def add_lane_sums(self, vectors: Sequence[Value], out: Value, offset: Value) -> None:
         """Add the sum over lanes of each vector to one of as many float64 numbers, from out[offset] on."""
