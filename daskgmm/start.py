@@ -40,6 +40,11 @@ class GivenStart:
         """Whether nothing is left to be found."""
         return self.weights is not None and self.means is not None and self.precisions is not None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is left to be found."""
+        return self.weights is None and self.means is None and self.precisions is None
+
     def check(self, *, n_components: int, n_features: int, covariance_type: str) -> MixtureParameters:
         """Return these parameters filled up with those of a standard mixture, to see that they are valid.
 

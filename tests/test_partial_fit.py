@@ -187,7 +187,11 @@ def test_a_block_without_weight_changes_nothing():
 
 
 def test_the_unit_of_weight_does_not_matter():
-    assert_same(streamed(weights=np.full(6000, 1e-3)), streamed(), rtol=1e-6)
+    one, other = streamed(weights=np.full(6000, 1e-3)), streamed()
+    # Which of equal starts is the best is up to rounding, and with it the order of the components.
+    assert_allclose(np.sort(one.weights_), np.sort(other.weights_), rtol=1e-5)
+    assert_allclose(np.sort(one.means_, axis=0), np.sort(other.means_, axis=0), rtol=1e-5)
+    assert_allclose(one.lower_bound_, other.lower_bound_, rtol=1e-6)
 
 
 def test_it_goes_on_from_a_fit():

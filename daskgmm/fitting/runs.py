@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskgmm.fitting.exploring import Rows
+from daskgmm.fitting.in_memory import Rows
 from daskgmm.fitting.result import Run, Start
 from daskgmm.history import Journal
 from daskgmm.kernels import choose_kernel

@@ -9,7 +9,8 @@ import numpy as np
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.sample import FirstLook, first_look
 from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
-from daskgmm.fitting.exploring import Rows, best_on_sample
+from daskgmm.fitting.exploring import best_on_sample
+from daskgmm.fitting.in_memory import Rows
 from daskgmm.fitting.passes import check_enough, check_weight
 from daskgmm.fitting.result import Start
 from daskgmm.history import Journal

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from daskgmm.engine.in_order import blocks_in_order
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.errors import DegenerateMixtureError, ParameterError, RowError
-from daskgmm.fitting.exploring import Rows
+from daskgmm.fitting.in_memory import Rows
 from daskgmm.fitting.passes import parts_of
 from daskgmm.fitting.stream_start import StartRows, start_of_stream, start_rows
 from daskgmm.history import HistoryEntry

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskgmm.errors import DegenerateMixtureError
-from daskgmm.fitting.exploring import Rows, best_on_sample, fit_rows
+from daskgmm.fitting.exploring import best_on_sample
+from daskgmm.fitting.in_memory import Rows, fit_rows
 from daskgmm.kernels import choose_kernel
 from daskgmm.mixture.covariance import covariance_structure
 from daskgmm.mixture.parameters import MixtureParameters

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
+from daskgmm.fitting.exploring import best_on_sample
+from daskgmm.fitting.in_memory import Rows
 from daskgmm.kernels import choose_kernel
 from daskgmm.kernels.likelihood import log_likelihood
 from daskgmm.mixture.acceleration import accelerated_maximization
 from daskgmm.mixture.em import EMState, expectation_maximization
 from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.settings import FitSettings
 from daskgmm.start import GivenStart, start_parameters
 from tests.benchmarks.mixtures import Case
 
@@ -29,12 +32,8 @@ REG_COVAR = 1e-6
 # Rows of the sample: so many at least, and so many a free parameter.
 SAMPLE_ROWS = 40_000
 SAMPLE_ROWS_A_PARAMETER = 50
-# Starts on the sample. All get a few iterations, the best ones go on.
-STARTS = ("kmeans",) * 12 + ("random_from_data",) * 20
-FIRST_ITERATIONS = 25
-N_BEST = 4
-SAMPLE_TOL = 1e-7
-SAMPLE_ITERATIONS = 150
+# The tol that starts are made for.
+START_TOL = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +70,23 @@ class Prepared:
 
 
 def prepare(case: Case, *, seed: int = 0, sample_rows: int = SAMPLE_ROWS) -> Prepared:
-    """Draw the rows and the sample, and run EM on the sample from several starts."""
+    """Draw the rows and the sample, and start as a fit does."""
     rows = case.draw()
     generator = np.random.default_rng([seed, 1])
     n_free = _start(case, rows[: 10 * case.n_components], "random_from_data", np.random.RandomState(0)).n_free
     size = max(sample_rows, SAMPLE_ROWS_A_PARAMETER * n_free)
-    sample = rows[np.sort(generator.permutation(len(rows))[:size])]
+    sample = rows[generator.permutation(len(rows))[:size]]
     began = process_time()
-    random_state = np.random.RandomState(seed)
-    runs = [_short_run(sample, _start(case, sample, method, random_state)) for method in STARTS]
-    best = sorted(runs, key=lambda run: run[0], reverse=True)[:N_BEST]
-    ends = [_long_run(sample, start) for _, start in best]
-    return Prepared(case, rows, sample, max(ends, key=lambda end: end[0])[1], process_time() - began)
+    start = best_on_sample(
+        Rows(sample, None),
+        GivenStart(),
+        FitSettings(case.n_components, case.covariance_type, tol=START_TOL, reg_covar=REG_COVAR),
+        np.random.RandomState(seed),
+        is_complete=False,
+        n_free=n_free,
+        local=True,
+    )
+    return Prepared(case, rows, sample, start, process_time() - began)
 
 
 def accelerated_path(prepared: Prepared, *, tol: float, max_passes: int, has_sample: bool = True) -> Path:
@@ -149,18 +153,3 @@ def _start(case: Case, rows: Floats, method: str, random_state: np.random.Random
 def _em(rows: Floats, start: MixtureParameters, *, tol: float, max_iter: int) -> Iterator[EMState]:
     sweep = partial(choose_kernel("auto"), rows, None)
     return expectation_maximization(start, sweep, reg_covar=REG_COVAR, tol=tol, max_iter=max_iter)
-
-
-def _short_run(sample: Floats, start: MixtureParameters) -> tuple[float, MixtureParameters]:
-    """Run a few iterations of EM on the sample; return the bound and where they ended."""
-    states = list(_em(sample, start, tol=SAMPLE_TOL, max_iter=FIRST_ITERATIONS))
-    return states[-1].lower_bound, states[-1].parameters
-
-
-def _long_run(sample: Floats, start: MixtureParameters) -> tuple[float, MixtureParameters]:
-    """Maximise the sample's likelihood; return the bound and the parameters."""
-    sweep = partial(choose_kernel("auto"), sample, None)
-    *_, last = accelerated_maximization(
-        start, sweep, None, reg_covar=REG_COVAR, tol=SAMPLE_TOL, max_iter=SAMPLE_ITERATIONS
-    )
-    return last.best_lower_bound, last.best

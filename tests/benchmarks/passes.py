@@ -255,7 +255,7 @@ def markdown(bars: Sequence[Bar]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time passes; return 0 when every bar holds, 1 otherwise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=1.0, help="decoded size of a store")
+    parser.add_argument("--gigabytes", type=float, default=4.0, help="decoded size of a store")
     parser.add_argument("--repeats", type=int, default=3, help="how many times each is timed")
     parser.add_argument("--markdown", action="store_true", help="print the table of README.md")
     options = parser.parse_args(arguments)

@@ -10,7 +10,8 @@ import pytest
 
 from daskgmm.errors import DegenerateMixtureError
 from daskgmm.fitting import exploring
-from daskgmm.fitting.exploring import Rows, best_on_sample, fit_rows
+from daskgmm.fitting.exploring import best_on_sample
+from daskgmm.fitting.in_memory import Rows, fit_rows
 from daskgmm.kernels import choose_kernel
 from daskgmm.mixture.density import log_density
 from daskgmm.mixture.parameters import MixtureParameters
@@ -73,7 +74,7 @@ def test_more_starts_may_be_asked_for(rows, monkeypatch):
     monkeypatch.setattr(exploring, "run_tasks", counted)
     found(rows, replace(SETTINGS, n_init=3))
     found(rows, replace(SETTINGS, n_init=20))
-    assert calls == [16, 4, 20, 4]
+    assert calls == [32, 4, 48, 4]
 
 
 def test_a_start_that_has_fitted_single_rows_loses_on_rows_held_out(monkeypatch):
@@ -90,7 +91,7 @@ def test_a_start_that_has_fitted_single_rows_loses_on_rows_held_out(monkeypatch)
     smooth = MixtureParameters.from_covariances(
         weights=smooth.weights, means=smooth.means, covariances=smooth.covariances, covariance_type="spherical"
     )
-    starts = iter([peaks, *[smooth] * 15])
+    starts = iter([peaks, *[smooth] * 31])
     monkeypatch.setattr(exploring, "start_parameters", lambda *args, **kwargs: next(starts))
     monkeypatch.setattr(exploring, "LAST_ITERATIONS", 1)
     settings = FitSettings(4, covariance_type="spherical", reg_covar=1e-9, tol=1e-3)
@@ -115,7 +116,7 @@ def failing(n_fail):
 
 
 def test_starts_that_collapse_are_passed_over(rows, monkeypatch):
-    monkeypatch.setattr(exploring, "start_parameters", failing(14))
+    monkeypatch.setattr(exploring, "start_parameters", failing(30))
     with dask.config.set(scheduler="synchronous"):
         assert np.isfinite(bound(found(rows), rows))
 
