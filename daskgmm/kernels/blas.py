@@ -15,7 +15,7 @@ from daskgmm.kernels.pruned.by_owner import moments_by_owner
 from daskgmm.kernels.quadratic import quadratic_moments
 from daskgmm.kernels.quadratic_form import MOST_LOST_DIGITS, lost_digits_ratio
 from daskgmm.kernels.single_precision import features_fit_float32
-from daskgmm.kernels.triangular import triangular_moments
+from daskgmm.kernels.triangular import MOST_KEPT, share_kept, triangular_moments
 from daskgmm.mixture.covariance import Floats, covariance_structure
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
@@ -24,9 +24,14 @@ __all__ = ["e_step"]
 
 # Whitened rows lose digits as the distance itself, not its square: at this ratio they are right to 1e-12.
 MOST_LOST_DIGITS_WHITENED = MOST_LOST_DIGITS**2
-# Quadratic features for each feature: beyond 24, that is 48 features with full covariances, making and using them costs
-# more than triangular products (measured at 48 features, 16 components: 1.9 against 2.8 microseconds a row).
+# Quadratic features for each feature: beyond 24, that is 48 features with full covariances, triangular products are
+# faster where rows can be left out (separated, at (48, 16) features and components, 2,200 and 3,000 nanoseconds a row).
 MOST_QUADRATIC_A_FEATURE = 24
+# Where clusters overlap and no rows can be left out, up to so many features: at (64, 16) quadratic ones take 3,550
+# nanoseconds a row, triangular ones 3,850, at (64, 40) 9,300 and 9,900, at (80, 16) 6,800 and 6,000.
+MOST_OVERLAPPING_FEATURES = 72
+# Rows that are looked at for that: this many, and no more than one in so many.
+LOOKED_AT, EVERY = 128, 32
 
 
 def e_step(rows: NDArray[Any], weights: NDArray[Any] | None, parameters: MixtureParameters) -> SufficientStatistics:
@@ -53,7 +58,12 @@ def _formulation(rows: NDArray[Any], parameters: MixtureParameters) -> MomentsOf
     n_features = parameters.n_features
     n_quadratic = covariance_structure(parameters.covariance_type).n_quadratic(n_features)
     if n_quadratic > MOST_QUADRATIC_A_FEATURE * n_features:
-        return triangular_moments if ratio <= MOST_LOST_DIGITS_WHITENED else centred_moments
+        if ratio > MOST_LOST_DIGITS_WHITENED:
+            return centred_moments
+        overlapping = n_features <= MOST_OVERLAPPING_FEATURES and ratio <= MOST_LOST_DIGITS
+        if overlapping and share_kept(rows[:: max(len(rows) // LOOKED_AT, EVERY)], parameters) > MOST_KEPT:
+            return quadratic_moments
+        return triangular_moments
     if ratio > MOST_LOST_DIGITS:
         return centred_moments
     if rows.dtype == np.float32 and features_fit_float32(parameters):

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from daskgmm.kernels.features import TileFeatures
 from daskgmm.kernels.moments import Moments
 from daskgmm.kernels.quadratic_form import QuadraticForm
+from daskgmm.kernels.small_products import multiply
 from daskgmm.mixture.covariance import Floats
 from daskgmm.mixture.density import normalize_and_sum
 from daskgmm.mixture.parameters import MixtureParameters
@@ -22,11 +24,12 @@ from daskgmm.mixture.parameters import MixtureParameters
 __all__ = ["quadratic_moments"]
 
 # Elements of a tile's features and log densities. Up to 100 of them a row, exponentials and sums take most of the time
-# and want the tile in a second-level cache (512 KiB). Beyond that the matrix products do, which block for the caches by
-# themselves and want long tiles (4 MiB). Measured on (2, 3) to (32, 32) features and components: within 8 % of the best
-# of five sizes on each shape.
+# and want the tile in a second-level cache (512 KiB). Beyond that fewer calls of NumPy are worth more (2 MiB: half as
+# many take 5 % longer at (16, 32) and (32, 32) features and components, twice as many 1 %). With few, products are
+# made whole from transposed responsibilities, which small products would want copied: at (2, 3) that copy takes a
+# quarter of the time, at (8, 16) a tenth.
 FEW_FEATURES = 100
-SHORT_TILE, LONG_TILE = 2**16, 2**19
+SHORT_TILE, LONG_TILE = 2**16, 2**18
 MOST_TILE_ROWS, FEWEST_TILE_ROWS = 4096, 64
 # Rows whose products are added up in float32 before float64 takes over. Numbers that are all alike round one way: at
 # 448 of `single_precision.feature_terms`, second moments are off by 9e-6 of the largest with 64 rows, 1.0e-5 with 128,
@@ -52,50 +55,68 @@ def quadratic_moments(
     form = QuadraticForm.of(parameters)
     n_components, n_coefficients = form.coefficients.shape
     n_features = len(form.centre)
+    few = n_coefficients + n_components <= FEW_FEATURES
     step = _tile_rows(n_coefficients + n_components)
     longest = min(step, len(rows))
-    features, log_probs = np.empty(n_coefficients * longest, dtype), np.empty(n_components * longest, dtype)
-    coefficients = form.coefficients.astype(dtype)
-    sums = np.zeros(coefficients.shape)
+    features = TileFeatures.of(form, longest, dtype)
+    coefficients = form.coefficients[:, features.order].astype(dtype)
+    log_probs = np.empty(n_components * longest, dtype)
+    transposed = None if few else np.empty_like(log_probs)
+    sums = np.zeros((n_coefficients, n_components))
     n_parts = 1 if coefficients.dtype == np.float64 else longest // FLOAT32_ROWS
-    products = np.empty(n_parts * max(sums.size, n_features**2), dtype)
+    products = np.empty(max(n_parts, 1) * max(sums.size, n_features**2), dtype)
     scatter = np.zeros((n_features, n_features))
     log_likelihood = 0.0
     for start in range(0, len(rows), step):
         tile = rows[start : start + step]
-        phi = features[: n_coefficients * len(tile)].reshape(n_coefficients, len(tile))
+        phi, columns = features.fill(tile)
         log_prob = log_probs[: n_components * len(tile)].reshape(n_components, len(tile))
-        columns = phi[-n_features - 1 : -1]
-        phi[-1] = 1.0
-        np.subtract(tile.T, form.centre[:, None], out=columns, casting="same_kind")
-        form.structure.quadratic_features(columns, out=phi[: -n_features - 1])
-        np.matmul(coefficients, phi, out=log_prob)
         tile_weights = None if weights is None else weights[start : start + step]
+        multiply(coefficients, phi, out=log_prob)
         log_likelihood += normalize_and_sum(log_prob, tile_weights)
-        _add_products(log_prob, phi, sums, products)
+        _add_products(phi, _transposed(log_prob, transposed), sums, products)
         if form.structure.shares_scatter:
             weighted = columns if tile_weights is None else columns * tile_weights.astype(dtype)
-            _add_products(columns, weighted, scatter, products)
-    return form.moments(log_likelihood, sums, scatter)
+            _add_products(columns, weighted.T, scatter, products)
+    in_order = np.empty(sums.shape[::-1])
+    in_order[:, features.order] = sums.T
+    return form.moments(log_likelihood, in_order, scatter)
+
+
+def _transposed(log_prob: NDArray[Any], memory: NDArray[Any] | None) -> NDArray[Any]:
+    """Return log_prob transposed; given memory, with its rows contiguous, as small products want them."""
+    if memory is None:
+        return log_prob.T
+    result = memory[: log_prob.size].reshape(log_prob.shape[::-1])
+    np.copyto(result, log_prob.T)
+    return result
 
 
 def _add_products(left: NDArray[Any], right: NDArray[Any], sums: Floats, memory: NDArray[Any]) -> None:
-    """Add left (n_left, n_rows) times right (n_right, n_rows) transposed to sums, float32 numbers a few rows at a time.
+    """Add left (n_left, n_rows) times right (n_rows, n_right) to sums, float32 numbers a few rows at a time.
 
     `memory` is for the products of those few rows.
     """
     n_rows = left.shape[1]
-    step = n_rows if left.dtype == np.float64 else FLOAT32_ROWS
-    whole = n_rows // step * step
-    parts = [side[:, :whole].reshape(len(side), -1, step).swapaxes(0, 1) for side in (left, right)]
-    products = memory[: whole // step * sums.size].reshape(-1, *sums.shape)
-    np.matmul(parts[0], parts[1].swapaxes(1, 2), out=products)
+    if left.dtype == np.float64:
+        product = memory[: sums.size].reshape(sums.shape)
+        (multiply if right.flags.c_contiguous else np.matmul)(left, right, out=product)
+        sums += product
+        return
+    whole = n_rows // FLOAT32_ROWS * FLOAT32_ROWS
+    left_parts = left[:, :whole].reshape(len(left), -1, FLOAT32_ROWS).swapaxes(0, 1)
+    right_parts = right[:whole].reshape(-1, FLOAT32_ROWS, right.shape[1])
+    products = memory[: whole // FLOAT32_ROWS * sums.size].reshape(-1, *sums.shape)
+    np.matmul(left_parts, right_parts, out=products)
     sums += products.sum(axis=0, dtype=np.float64)
     if whole < n_rows:
-        sums += left[:, whole:] @ right[:, whole:].T
+        sums += left[:, whole:] @ right[whole:]
 
 
 def _tile_rows(n_elements: int) -> int:
     """Return the rows of a tile, given how many numbers a row takes."""
     size = SHORT_TILE if n_elements <= FEW_FEATURES else LONG_TILE
-    return min(MOST_TILE_ROWS, max(FEWEST_TILE_ROWS, size // n_elements))
+    rows = min(MOST_TILE_ROWS, max(FEWEST_TILE_ROWS, size // n_elements))
+    # An odd number of cache lines: with a power of two, a column's numbers would share a few places in cache, and
+    # transposing (32, 1536) takes 60 nanoseconds a row instead of 15.
+    return rows if n_elements <= FEW_FEATURES else (rows // 8 - 1 | 1) * 8

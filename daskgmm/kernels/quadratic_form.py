@@ -87,7 +87,7 @@ def lost_digits_ratio(parameters: MixtureParameters) -> float:
     Second moments about a mean are computed as those about the centre minus the squared distance between the two, so
     that rounding in them grows by this ratio, and rounding in log densities likewise.
     """
-    form_means = parameters.means - common_centre(parameters)
+    centred = (parameters.means - common_centre(parameters))[:, :, None]
     structure = covariance_structure(parameters.covariance_type)
-    linear = structure.linear_coefficients(parameters.precisions, form_means)
-    return float(np.einsum("kd,kd->k", linear, form_means).max())
+    whitened = structure.whiten(centred, parameters.precisions_cholesky, out=np.empty_like(centred))
+    return float(np.einsum("kdn,kdn->k", whitened, whitened).max())

@@ -92,11 +92,13 @@ def test_the_fastest_formulation_that_is_exact_is_taken():
         parameters = MixtureParameters.from_covariances(
             weights=[0.5, 0.5], means=means, covariances=covariances[covariance_type], covariance_type=covariance_type
         )
-        return _formulation(np.zeros((1, n_features), dtype), parameters)
+        return _formulation(means.astype(dtype), parameters)
 
     assert taken("full", 8, 1.0) is quadratic_moments
     assert taken("full", 8, 65.0) is centred_moments
-    assert taken("full", 64, 1.0) is triangular_moments
+    assert taken("full", 64, 30.0) is triangular_moments
+    assert taken("full", 64, 1.0) is quadratic_moments
+    assert taken("full", 100, 1.0) is triangular_moments
     assert taken("full", 64, 4e3) is triangular_moments
     assert taken("full", 64, 5e3) is centred_moments
     assert taken("tied", 64, 1.0) is taken("diag", 64, 1.0) is taken("spherical", 64, 1.0) is quadratic_moments
