@@ -22,6 +22,8 @@ __all__ = ["OBJECTS", "BlockRange", "BlockReader", "Parts", "parts_of_blocks", "
 # A pass ends when its last task does: with at least this many tasks a thread, threads idle for less than an eighth of
 # a pass. A power of two blocks a task then makes at most twice as many.
 TASKS_A_THREAD = 8
+# A task of one block cannot read the next one while it works: pairs, where that leaves so many tasks a thread.
+PAIRS_A_THREAD = 4
 
 OBJECTS = np.empty((0, 0), dtype=object)
 """What Dask is told about arrays whose elements are records."""
@@ -142,4 +144,6 @@ def parts_of_reader(reader: BlockReader) -> Parts:
 
 def range_size(n_blocks: int, n_threads: int) -> int:
     """Return the blocks of one task: the largest power of two that leaves enough tasks for every thread."""
+    if n_blocks >= 2 * PAIRS_A_THREAD * n_threads and n_blocks < 2 * TASKS_A_THREAD * n_threads:
+        return 2
     return 1 << max(0, (n_blocks // (TASKS_A_THREAD * max(1, n_threads))).bit_length() - 1)

@@ -66,7 +66,8 @@ def test_the_number_of_tasks_follows_from_the_threads_not_from_the_blocks(n_thre
 
 
 @pytest.mark.parametrize(
-    ("n_blocks", "n_threads", "size"), [(1, 1, 1), (7, 1, 1), (16, 1, 2), (31, 1, 2), (32, 1, 4), (10**6, 8, 8192)]
+    ("n_blocks", "n_threads", "size"),
+    [(1, 1, 1), (7, 1, 1), (8, 1, 2), (15, 1, 2), (16, 1, 2), (31, 1, 2), (32, 1, 4), (10**6, 8, 8192)],
 )
 def test_a_task_has_a_power_of_two_of_blocks(n_blocks, n_threads, size):
     assert range_size(n_blocks, n_threads) == size
