@@ -6,7 +6,7 @@ The attributes are the truth: whoever changes `means_` changes what the estimato
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -150,6 +150,18 @@ def model_of(estimator: Any) -> Model:
     )
 
 
+def check_settings(model: Model, known: Container[str]) -> None:
+    """Raise ModelFormatError unless a model's settings are among those known and of its own kind of covariances."""
+    unknown = sorted(name for name in model.settings if name not in known)
+    if unknown:
+        raise ModelFormatError(f"expected settings of GaussianMixture; got {', '.join(unknown[:5])[:100]}")
+    kind, said = model.parameters.covariance_type, model.settings.get("covariance_type", "full")
+    if said != kind:
+        raise ModelFormatError(
+            f"settings.covariance_type: expected {kind!r}, as the parameters have; got {said!r}"[:300]
+        )
+
+
 def restore(estimator: Estimator, model: Model) -> Estimator:
     """Set the fitted attributes that a model file kept; raises ModelFormatError when one is missing or misshapen."""
     set_parameters(estimator, model.parameters)
@@ -165,13 +177,14 @@ def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
     """Set what the model file says of the fit, and of the stream if it was one."""
     for name, kind in FIT_RECORD.items():
         value = fit.get(name.rstrip("_"))
-        if kind is float and isinstance(value, int):
+        if kind is float and type(value) is int:
             value = float(value)
-        if not isinstance(value, kind):
-            raise ModelFormatError(f"fit.{name.rstrip('_')}: expected {kind.__name__}; got {value!r}")
+        # To Python, true is a number.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ModelFormatError(f"fit.{name.rstrip('_')}: expected {kind.__name__}; got {repr(value)[:50]}")
         setattr(estimator, name, value)
     if WEIGHT_SEEN in fit:
         weight = fit[WEIGHT_SEEN]
         if not isinstance(weight, int | float) or not 0 < weight < math.inf:
-            raise ModelFormatError(f"fit.{WEIGHT_SEEN}: expected a positive number; got {weight!r}")
+            raise ModelFormatError(f"fit.{WEIGHT_SEEN}: expected a positive number; got {repr(weight)[:50]}")
         estimator._stream = StreamState(weight=float(weight))

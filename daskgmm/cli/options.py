@@ -80,6 +80,7 @@ _cluster_options = _all_of(
     click.option(
         "--timeout", metavar="TIME", default="30s", show_default=True, help="How long to wait for a scheduler."
     ),
+    click.option("--require-tls", is_flag=True, help="Refuse a scheduler whose address is not tls://."),
 )
 
 
@@ -93,6 +94,7 @@ class ClusterChoice:
     threads_per_worker: int
     memory_limit: str | None
     timeout: str
+    require_tls: bool = False
 
     def settings(self) -> ClusterSettings:
         """Return the words as values; raises ParameterError when one makes no sense."""
@@ -105,6 +107,7 @@ class ClusterChoice:
             threads_per_worker=self.threads_per_worker,
             memory_limit=None if self.memory_limit is None else parse_size(self.memory_limit),
             timeout=parse_duration(self.timeout),
+            require_tls=self.require_tls,
         )
 
 

@@ -52,6 +52,7 @@ def predict(
         from daskgmm.estimator import load
         from daskgmm.storage.dataset import open_zarr
         from daskgmm.storage.output import check_output
+        from daskgmm.storage.redaction import public_address
         from daskgmm.writing import check_result, write_results
 
         check_output(output, overwrite=overwrite)
@@ -60,4 +61,4 @@ def predict(
         with connected(cluster.settings()):
             rows = open_zarr(store, component, missing_chunks=missing_chunks)
             write_results(mixture, rows, output, what=what, dtype=dtype, overwrite=overwrite)
-        click.echo(f"{output}: {what} of {rows.shape[0]} rows")
+        click.echo(f"{public_address(output)}: {what} of {rows.shape[0]} rows")

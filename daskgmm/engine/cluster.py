@@ -13,7 +13,8 @@ from dask.utils import parse_bytes, parse_timedelta
 from distributed import Client, LocalCluster
 from distributed.comm import get_address_host
 
-from daskgmm.errors import ClusterError, ParameterError
+from daskgmm.engine.transport import check_transport, embedded_transport
+from daskgmm.errors import ClusterError, DaskGMMError, ParameterError
 
 __all__ = ["ClusterSettings", "connected", "parse_duration", "parse_size", "peak_worker_memory"]
 
@@ -33,6 +34,8 @@ class ClusterSettings:
     """Bytes that each embedded worker may use; None shares the machine's memory among them."""
     timeout: float = 30.0
     """Seconds to wait for a scheduler to answer."""
+    require_tls: bool = False
+    """Whether a scheduler that is running must be reached through TLS."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("scheduler", "scheduler_file", "n_workers") if getattr(self, name) is not None]
@@ -52,7 +55,9 @@ def connected(settings: ClusterSettings) -> Iterator[Client | None]:
     Raises
     ------
     ClusterError
-        If no scheduler answers in time.
+        If no scheduler answers in time, or it has no right certificate.
+    ParameterError
+        If encryption is required and the address has none, or there are no certificates for it.
     """
     if settings.n_workers is not None:
         with _embedded(settings) as cluster, Client(cluster) as client:
@@ -75,6 +80,7 @@ def _embedded(settings: ClusterSettings) -> Iterator[LocalCluster]:
         host="127.0.0.1",
         # The default would serve HTTP on every interface, at a port that may be taken.
         dashboard_address="127.0.0.1:0",
+        **embedded_transport(),
     ) as cluster:
         yield cluster
 
@@ -86,11 +92,15 @@ def _client(settings: ClusterSettings) -> Client:
     try:
         # Checked first: a client that fails to connect to nonsense stays the ambient one.
         get_address_host(address)
+        check_transport(address, require_tls=settings.require_tls)
         client = Client(address, timeout=settings.timeout)
+    except DaskGMMError:
+        raise
     except (OSError, TimeoutError, ValueError) as error:
+        doubt = "Do its certificates fit those here, and is it" if address.startswith("tls://") else "Is it"
         raise ClusterError(
             f"expected a scheduler to answer at {place} within {settings.timeout:g} s. "
-            f"Is it running and reachable? ({error})"
+            f"{doubt} running and reachable? ({error})"
         ) from error
     try:
         client.wait_for_workers(1, timeout=settings.timeout)

@@ -12,6 +12,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from daskgmm.errors import StoreChangedError
+from daskgmm.storage.redaction import asking
 
 __all__ = ["Fingerprint"]
 
@@ -32,10 +33,14 @@ class Fingerprint:
 
     @classmethod
     def of(cls, array: zarr.Array[Any], source: str) -> Fingerprint:
-        """Return the fingerprint of an array as it is stored now; of none, if its metadata are gone."""
+        """Return the fingerprint of an array as it is stored now; of none, if its metadata are gone.
+
+        Raises StorageError if the store cannot be asked.
+        """
         for name in METADATA:
             path = f"{array.path}/{name}" if array.path else name
-            stored = sync(array.store.get(path, default_buffer_prototype()))
+            with asking(array.store, source):
+                stored = sync(array.store.get(path, default_buffer_prototype()))
             if stored is not None:
                 content = stored.to_bytes()
                 return cls(source, _description(content), hashlib.sha256(content).hexdigest())

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from daskgmm.errors import ParameterError
 
-__all__ = ["decoded", "encoded", "strict_json"]
+__all__ = ["MOST_BYTES", "MOST_VALUES", "decoded", "encoded", "is_too_large", "strict_json"]
 
 FLOAT, ARRAY = "$float", "$array"
 FLOAT_NAMES = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 ARRAY_KINDS = {"<f8": float, "<i8": int, "|b1": bool}
+# Settings and the record of a fit are thousands of bytes and of values. A value takes 100 bytes once it is parsed.
+MOST_BYTES, MOST_VALUES = 2**24, 2**20
 # No setting has more: means_init has two axes, precisions_init up to three.
 MOST_AXES = 3
 
@@ -79,6 +81,11 @@ def decoded(value: Any) -> Any:
     return {key: decoded(item) for key, item in value.items()}
 
 
+def is_too_large(text: bytes) -> bool:
+    """Return whether JSON would take too much memory once it is parsed."""
+    return len(text) > MOST_BYTES or sum(map(text.count, (b",", b":", b"[", b"{"))) > MOST_VALUES
+
+
 def strict_json(text: bytes) -> Any:
     """Return what JSON text says, refusing what Python's reader tolerates: NaN, infinities and doubled keys.
 
@@ -88,7 +95,9 @@ def strict_json(text: bytes) -> Any:
         If the text is not strict JSON in UTF-8.
     """
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_without_doubles)
+        return json.loads(
+            text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse, object_pairs_hook=_without_doubles
+        )
     except RecursionError:
         raise ValueError("expected JSON of moderate depth; its nesting is too deep") from None
 
@@ -120,7 +129,13 @@ def _decoded_array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.array(numbers, dtype=dtype).reshape(shape)
 
 
-def _refuse(constant: str) -> Any:
+def _finite(text: str) -> float:
+    """Return a number; 1e999 is JSON, and an infinity to Python."""
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"expected finite numbers; got {constant}")
 
 

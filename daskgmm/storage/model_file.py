@@ -16,10 +16,12 @@ import io
 import json
 import math
 import os
+import re
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +35,7 @@ from daskgmm.errors import (
 )
 from daskgmm.mixture.covariance import Floats
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.storage.json_values import decoded, encoded, strict_json
+from daskgmm.storage.json_values import MOST_BYTES, MOST_VALUES, decoded, encoded, is_too_large, strict_json
 from daskgmm.storage.new_file import check_new_file, whole_file
 
 __all__ = ["FORMAT_VERSION", "Model", "check_new_file", "load_model", "save_model"]
@@ -46,11 +48,17 @@ HEADER = "model.json"
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky")
 MEMBERS = {HEADER, *(f"{name}.npy" for name in ARRAYS)}
 FLOAT64 = "<f8"
-# Settings and the record of a fit are thousands of bytes; parsing takes ten times what is parsed.
-MOST_HEADER_BYTES = 2**24
+# Of five members. Each entry of 46 bytes takes 600 once it is read.
+MOST_DIRECTORY_BYTES = 2**16
 # Version 1.0 of the .npy format: a signature, a length of two bytes, and what that length can count.
-MOST_NPY_HEADER_BYTES = 10 + 2**16
+NPY_SIGNATURE = b"\x93NUMPY\x01\x00"
+NPY_HEADER_START = len(NPY_SIGNATURE) + 2
+MOST_NPY_HEADER_BYTES = NPY_HEADER_START + 2**16
+# As the format wants it to be written, keys in order. NumPy's own reader evaluates what it finds.
+NPY_HEADER = re.compile(rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]+(?:, [0-9]+)*),?\), \} *\n")
 MOST_AXES = 3
+# Of a message about what a file says, which may be long.
+MOST_WORDS = 500
 # The least date that a zip archive can hold: the same model gives the same bytes whenever it is written.
 DATE = (1980, 1, 1, 0, 0, 0)
 KEYS = {"format", "version", "package_version", "covariance_type", "feature_names", "settings", "fit", "arrays"}
@@ -82,7 +90,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ParameterError
-        If a setting or a record is of a kind that the file cannot hold.
+        If a setting or a record is of a kind that the file cannot hold, or they are too many.
     StoreNotFoundError
         If the directory is not there.
     StorageError
@@ -107,6 +115,11 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         },
     }
     text = json.dumps(header, allow_nan=False, indent=1).encode("utf-8")
+    if is_too_large(text):  # refused here rather than by whoever loads it
+        raise ParameterError(
+            f"expected settings and a record of at most {MOST_BYTES} bytes and {MOST_VALUES} values as "
+            "JSON; large starting parameters exceed that: set_params(means_init=None, precisions_init=None) first"
+        )
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {HEADER: text, **members}.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), content)
@@ -125,7 +138,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If it is not a whole and valid model. No code is run and nothing larger than the file is allocated.
     """
     try:
-        with open(path, "rb") as file:
+        with _GuardedFile(io.FileIO(path, opener=_open_at_once)) as file:
             return _read(file)
     except FileNotFoundError:
         raise StoreNotFoundError(f"{path}: there is no such model file; check the path") from None
@@ -134,19 +147,42 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     except PermissionError as error:
         raise StorageError(f"{path}: the model file cannot be read: {error}") from error
     except (ParameterError, DegenerateMixtureError, ModelFormatError) as error:
-        raise ModelFormatError(f"{path}: not a valid model file of daskgmm: {error}") from error
+        raise ModelFormatError(f"{path}: not a valid model file of daskgmm: {str(error)[:MOST_WORDS]}") from error
     except UNREADABLE as error:
         raise ModelFormatError(
             f"{path}: expected a model file of daskgmm, a zip archive of {', '.join(sorted(MEMBERS))}; this is another "
-            f"kind of file, or it was truncated or changed ({type(error).__name__}: {error})"
+            f"kind of file, or it was truncated or changed ({type(error).__name__}: {str(error)[:MOST_WORDS]})"
         ) from error
 
 
-def _read(file: BinaryIO) -> Model:
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, if it is a pipe, for somebody to write to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+class _GuardedFile(io.BufferedReader):
+    """A file that gives small pieces only until its archive's directory has been read."""
+
+    has_directory = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes; raises ModelFormatError when a directory says that it is larger than ours ever are."""
+        if size is not None and size > MOST_DIRECTORY_BYTES and not self.has_directory:
+            raise ModelFormatError(f"expected a directory of {len(MEMBERS)} members; got one of {size} bytes")
+        return super().read(size)
+
+
+def _read(file: _GuardedFile) -> Model:
     """Read a model; damage shows as one of the exceptions in UNREADABLE, or as a ModelFormatError that says more."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        raise ModelFormatError("expected a regular file; got a directory, a pipe or a device")
     with zipfile.ZipFile(file) as archive:
+        file.has_directory = True
         _check_members(archive, os.fstat(file.fileno()).st_size)
-        header = _checked_header(strict_json(archive.read(HEADER)))
+        text = archive.read(HEADER)
+        if is_too_large(text):
+            raise ModelFormatError(f"{HEADER}: expected at most {MOST_VALUES} values")
+        header = _checked_header(strict_json(text))
         parameters = MixtureParameters(
             covariance_type=header["covariance_type"],
             **{name: _array(archive, name, header["arrays"].get(name)) for name in ARRAYS},
@@ -154,10 +190,13 @@ def _read(file: BinaryIO) -> Model:
     names = header["feature_names"]
     if names is not None and len(names) != parameters.n_features:
         raise ModelFormatError(f"expected {parameters.n_features} feature names; got {len(names)}")
+    settings, fit = decoded(header["settings"]), decoded(header["fit"])
+    if not isinstance(settings, dict) or not isinstance(fit, dict):  # an object may stand for a float or an array
+        raise ModelFormatError(f"{HEADER}: settings, fit: expected objects with names for keys")
     return Model(
         parameters=parameters,
-        settings=decoded(header["settings"]),
-        fit=decoded(header["fit"]),
+        settings=settings,
+        fit=fit,
         feature_names=None if names is None else tuple(names),
     )
 
@@ -174,8 +213,8 @@ def _check_members(archive: zipfile.ZipFile, n_bytes: int) -> None:
     total = sum(info.file_size for info in infos)
     if total > n_bytes:
         raise ModelFormatError(f"expected members of at most {n_bytes} bytes, the length of the file; got {total}")
-    if archive.getinfo(HEADER).file_size > MOST_HEADER_BYTES:
-        raise ModelFormatError(f"{HEADER}: expected at most {MOST_HEADER_BYTES} bytes")
+    if archive.getinfo(HEADER).file_size > MOST_BYTES:
+        raise ModelFormatError(f"{HEADER}: expected at most {MOST_BYTES} bytes")
 
 
 def _checked_header(header: Any) -> dict[str, Any]:
@@ -216,13 +255,14 @@ def _array(archive: zipfile.ZipFile, name: str, declared: Any) -> Floats:
     content = archive.read(member)
     if hashlib.sha256(content).hexdigest() != declared["sha256"]:
         raise ModelFormatError(f"{member}: its SHA-256 digest is not the one in {HEADER}; the file was changed")
-    data = io.BytesIO(content)
-    if np.lib.format.read_magic(data) != (1, 0):
+    if not content.startswith(NPY_SIGNATURE):
         raise ModelFormatError(f"{member}: expected version 1.0 of the .npy format")
-    stored_shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(data)
-    if dtype.str != FLOAT64 or fortran_order or list(stored_shape) != shape or len(content) != data.tell() + n_bytes:
+    start = NPY_HEADER_START + int.from_bytes(content[NPY_HEADER_START - 2 : NPY_HEADER_START], "little")
+    described = NPY_HEADER.fullmatch(content[NPY_HEADER_START:start])
+    stored_shape = [] if described is None else [int(length) for length in described[1].split(b", ")]
+    if described is None or stored_shape != shape or len(content) != start + n_bytes:
         raise ModelFormatError(f"{member}: expected float64 in C order of shape {shape}, as {HEADER} says")
-    return np.frombuffer(content, FLOAT64, offset=data.tell()).reshape(shape)
+    return np.frombuffer(content, FLOAT64, offset=start).reshape(shape)
 
 
 def _npy(array: Floats) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from daskgmm.errors import ParameterError, StorageError
 from daskgmm.storage.output_place import MARKER, check_target, local_place, remote_place, wanted
+from daskgmm.storage.redaction import brief, public_address, secrets_of, shareable_cause
 from daskgmm.storage.zarr_open import local_path
 
 __all__ = ["OutputRows", "check_apart", "check_output", "create_output", "output_chunk_rows"]
@@ -33,8 +34,8 @@ class OutputRows:
     Raises StorageError when they cannot be stored, or when the output was given up because something else failed.
     """
 
-    array: zarr.Array[Any]
-    """The Zarr array being filled."""
+    array: zarr.Array[Any] = field(repr=False)
+    """The Zarr array being filled; workers log what their tasks were given, and this would tell credentials."""
     path: str
     """Where it shall be, for messages."""
 
@@ -54,11 +55,12 @@ class OutputRows:
                 self.array[key] = values
             except MemoryError:
                 raise
-            except Exception as error:  # every codec and every store has exceptions of its own
+            except Exception as error:  # noqa: BLE001 - every codec and every store has exceptions of its own
+                secrets = secrets_of(self.array.store)
                 raise StorageError(
-                    f"{self.path}: results cannot be written ({type(error).__name__}: {str(error)[:300]}). Make room "
-                    "or mend the storage, and start again"
-                ) from error
+                    f"{self.path}: results cannot be written ({brief(error, secrets)}). Make room or mend the storage, "
+                    "and start again"
+                ) from shareable_cause(error, secrets)
 
 
 @contextmanager
@@ -119,7 +121,9 @@ def create_output(
         place: Any = remote_place(os.fspath(path), storage_options, overwrite=overwrite)
     else:
         place = local_place(target, overwrite=overwrite)
+    source = public_address(path)
     with place as store:
+        secrets = secrets_of(store)
         try:
             array = zarr.create_array(
                 store=store,
@@ -131,12 +135,16 @@ def create_output(
                 config={"write_empty_chunks": True},
             )
         except OSError as error:
-            raise StorageError(f"{path}: the output cannot be created: {error}") from error
-        yield OutputRows(array, os.fspath(path))
+            raise StorageError(f"{source}: the output cannot be created: {brief(error, secrets)}") from shareable_cause(
+                error, secrets
+            )
+        yield OutputRows(array, source)
         try:
             array.update_attributes({MARKER: {"complete": True}})
         except OSError as error:
-            raise StorageError(f"{path}: the output cannot be completed: {error}") from error
+            raise StorageError(
+                f"{source}: the output cannot be completed: {brief(error, secrets)}"
+            ) from shareable_cause(error, secrets)
 
 
 def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
@@ -173,7 +181,7 @@ def check_apart(source: zarr.Array[Any], path: str | os.PathLike[str]) -> None:
     else:
         is_inside = False
     if is_inside:
-        raise ParameterError(f"{path}: expected an output apart from the rows; it would replace them")
+        raise ParameterError(f"{public_address(path)}: expected an output apart from the rows; it would replace them")
 
 
 def output_chunk_rows(block_rows: tuple[int, ...]) -> int:

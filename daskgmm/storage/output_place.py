@@ -26,6 +26,7 @@ from zarr.storage import FsspecStore, LocalStore
 from daskgmm.errors import OutputExistsError, ParameterError, StorageError
 from daskgmm.storage.lock import hold
 from daskgmm.storage.new_file import check_parent, sync_directory
+from daskgmm.storage.redaction import brief, public_address, secrets_in, shareable_cause
 from daskgmm.storage.zarr_open import DAMAGED
 
 __all__ = ["MARKER", "abandon", "check_target", "local_place", "remote_place", "wanted"]
@@ -145,24 +146,31 @@ def remote_place(url: str, storage_options: Mapping[str, Any] | None, *, overwri
 
     Object stores have no locks, so only runs of this user on this machine are kept apart.
     """
+    source, secrets = public_address(url), secrets_in(storage_options, url)
     try:
         store = FsspecStore.from_url(url, storage_options=dict(storage_options or {}))
     except (ImportError, OSError) as error:
-        raise StorageError(f"{url}: the output cannot be created: {error}") from error
+        raise StorageError(f"{source}: the output cannot be created: {brief(error, secrets)}") from shareable_cause(
+            error, secrets
+        )
     except ValueError as error:
-        raise ParameterError(f"{url}: expected a path or a URL that fsspec understands: {error}") from error
+        raise ParameterError(
+            f"{source}: expected a path or a URL that fsspec understands: {brief(error, secrets)}"
+        ) from shareable_cause(error, secrets)
     name = hashlib.sha256(url.encode()).hexdigest()[:32]
-    with hold(Path(tempfile.gettempdir()) / f"daskgmm-{os.getuid()}-{name}.lock", url):
+    with hold(Path(tempfile.gettempdir()) / f"daskgmm-{os.getuid()}-{name}.lock", source):
         try:
             if not sync(store.is_empty("")):
                 is_complete = _is_complete(store)
                 if is_complete is not False:
-                    _refuse(url, is_complete, overwrite)
+                    _refuse(source, is_complete, overwrite)
                 _clear(store)
         except OutputExistsError:
             raise
         except OSError as error:
-            raise StorageError(f"{url}: the output cannot be created: {error}") from error
+            raise StorageError(f"{source}: the output cannot be created: {brief(error, secrets)}") from shareable_cause(
+                error, secrets
+            )
         try:
             yield store
         except BaseException:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,32 @@ from zarr.storage import LocalStore
 
 from daskgmm.errors import InputDataError, InputTypeError, ParameterError, StorageError, StoreNotFoundError
 from daskgmm.storage.codecs import with_fastest_codecs
+from daskgmm.storage.redaction import brief, public_address, secrets_in, shareable_cause
 
 __all__ = ["ZarrSource", "is_zarr", "local_path", "open_array"]
 
 ZarrSource = str | os.PathLike[str] | Store | zarr.Array[Any] | zarr.Group
 """A path, a URL, a Zarr store, or what Zarr has opened."""
 
+METADATA = ("zarr.json", ".zarray", ".zattrs")
+"""Where versions 3 and 2 keep what describes an array."""
+# Attributes are the users' own; those of a group may hold the metadata of all its arrays. Parsed, text takes up to
+# twenty times as much.
+MOST_METADATA_BYTES = 2**24
 # Names of arrays that a message offers.
 MOST_NAMES = 10
-# What fsspec and its filesystems say when a name or an object is not understood, as opposed to a failure to reach it.
-DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, RecursionError)
+# What fsspec, its filesystems and Zarr say when a name or an object is not understood, as opposed to a failure to reach
+# it; arithmetic on lengths of 0 is among them.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    NotImplementedError,
+    RecursionError,
+    ArithmeticError,
+)
 
 
 def open_array(
@@ -65,7 +81,10 @@ def open_array(
     else:
         place = _place(store)
         source, path = _name(str(store), component), component
-    _check_inside(place, path, source)
+    root = place.root if isinstance(place, LocalStore) else place
+    if isinstance(root, Path):
+        _check_inside(root, path, source)
+        _check_metadata_size(root / path, source)
     node = _open(place, path, source, storage_options)
     if isinstance(node, zarr.Group):
         raise StoreNotFoundError(
@@ -103,7 +122,9 @@ def _place(store: str | os.PathLike[str] | Store) -> Path | str | Store:
     if path is None:
         return os.fspath(store)
     if not path.exists():
-        raise StoreNotFoundError(f"{store}: there is no such file or directory; check the path of the Zarr store")
+        raise StoreNotFoundError(
+            f"{_name(str(store), '')}: there is no such file or directory; check the path of the Zarr store"
+        )
     return path
 
 
@@ -121,11 +142,23 @@ def _checked_component(component: str | None) -> str:
     return "/".join(parts)
 
 
-def _check_inside(place: Any, path: str, source: str) -> None:
+def _check_inside(root: Path, path: str, source: str) -> None:
     """Raise ParameterError when links on disk lead from the component out of the store."""
-    root = place.root if isinstance(place, LocalStore) else place
-    if isinstance(root, Path) and not (root / path).resolve().is_relative_to(root.resolve()):
+    if not (root / path).resolve().is_relative_to(root.resolve()):
         raise ParameterError(f"{source}: expected a component inside the store; its links lead to another place")
+
+
+def _check_metadata_size(folder: Path, source: str) -> None:
+    """Raise InputDataError when metadata are too long to be those of an array; others than on disk are not asked."""
+    for name in METADATA:
+        with suppress(OSError):
+            n_bytes = (folder / name).stat().st_size
+            if n_bytes > MOST_METADATA_BYTES:
+                raise InputDataError(
+                    f"{source}: expected the metadata of a Zarr array, of at most {MOST_METADATA_BYTES:,} bytes; "
+                    f"{name} has {n_bytes:,}. If it is a group's, give the path of an array inside it as component "
+                    "(--component)"
+                )
 
 
 def _open(
@@ -140,12 +173,16 @@ def _open(
         siblings = _siblings(place, options) if path else ""
         raise StoreNotFoundError(f"{source}: there is no Zarr array or group here{siblings}") from None
     except (OSError, ImportError) as error:
-        raise StorageError(f"{source}: the store cannot be opened: {_brief(error)}") from error
+        secrets = secrets_in(options, place)
+        raise StorageError(f"{source}: the store cannot be opened: {brief(error, secrets)}") from shareable_cause(
+            error, secrets
+        )
     except DAMAGED as error:
+        secrets = secrets_in(options, place)
         raise InputDataError(
             f"{source}: expected a Zarr array of version 2 or 3; its metadata or its address cannot be understood: "
-            f"{_brief(error)}"
-        ) from error
+            f"{brief(error, secrets)}"
+        ) from shareable_cause(error, secrets)
 
 
 def _siblings(place: Any, options: dict[str, Any] | None) -> str:
@@ -172,10 +209,6 @@ def _arrays_in(group: zarr.Group) -> str:
 
 
 def _name(store: str, component: str) -> str:
-    """Return how messages call an array, without the user name and password that a URL may carry."""
-    address = re.sub(r"//[^/@]*@", "//", store)
+    """Return how messages call an array, without the credentials that a URL may carry."""
+    address = public_address(store)
     return f"{address} ({component})" if component else address
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:300]}"

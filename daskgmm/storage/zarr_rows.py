@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Any
@@ -23,11 +23,14 @@ from zarr.storage import LocalStore
 from daskgmm.errors import ChunkReadError, InputDataError, MissingChunksError
 from daskgmm.mixture.dense import check_dtype
 from daskgmm.storage.fingerprint import Fingerprint
+from daskgmm.storage.redaction import asking, brief, secrets_of, shareable_cause
 
 __all__ = ["ZarrRows", "check_complete", "check_layout", "zarr_rows"]
 
 # Every chunk is looked for, and its index travels in a graph: more than this many is damaged metadata, not data.
 MOST_CHUNKS = 10**8
+# Of each chunk within a shard, measured: its entry in the index, and what it takes to find the place of its numbers.
+INDEX_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +41,8 @@ class ZarrRows:
     MissingChunksError when one has disappeared since the store was opened and missing chunks are not accepted.
     """
 
-    array: zarr.Array[Any]
-    """The stored array."""
+    array: zarr.Array[Any] = field(repr=False)
+    """The stored array; workers log what their tasks were given, and this would tell the address with credentials."""
     source: str
     """The store and the component, for messages."""
     accept_missing: bool
@@ -76,7 +79,10 @@ class ZarrRows:
             # Every chunk can be read on its own: the failure has passed, or its cause is not in the chunks.
             block = self._read(selection)
         if isinstance(block, Exception):
-            raise ChunkReadError(f"{self.source}: rows {rows[0]} to {rows[-1]} cannot be read ({_brief(block)})")
+            secrets = secrets_of(self.array.store)
+            raise ChunkReadError(
+                f"{self.source}: rows {rows[0]} to {rows[-1]} cannot be read ({brief(block, secrets)})"
+            ) from shareable_cause(block, secrets)
         block = block if self.array.ndim == 2 else block[:, np.newaxis]
         self._check_fill(block, rows, key[1])
         return block
@@ -97,7 +103,8 @@ class ZarrRows:
             region = tuple(slice(i * size, (i + 1) * size) for i, size in zip(index, unit, strict=True))
             part = self._read(region)
             if isinstance(part, Exception):
-                raise self._broken(index, _brief(part)) from part
+                secrets = secrets_of(self.array.store)
+                raise self._broken(index, brief(part, secrets)) from shareable_cause(part, secrets)
 
     def _check_fill(self, block: NDArray[Any], rows: range, columns: slice) -> None:
         """Make sure that chunks which read as the fill value are stored: absent and empty ones read so too.
@@ -112,7 +119,8 @@ class ZarrRows:
             column = max(index[1] * unit[1] - first_column, 0) if self.array.ndim == 2 else 0
             if block.size == 0 or column >= block.shape[1] or not _same(block[row, column], fill):
                 continue
-            size = _stored_size(self.array, _key(self.array, index))
+            with asking(self.array.store, self.source):
+                size = _stored_size(self.array, _key(self.array, index))
             if size == 0:
                 raise self._broken(index, "it is empty")
             if size is None and not self.accept_missing:
@@ -175,9 +183,11 @@ def check_layout(rows: ZarrRows, memory: int) -> None:
     unit = _unit(rows.array)
     if min(unit) < 1:
         raise InputDataError(f"{rows.source}: expected chunks of at least one row and feature; its metadata say {unit}")
-    # A chunk is decoded whole even where it reaches beyond the edge of the array.
+    # A chunk is decoded whole even where it reaches beyond the edge of the array; a shard's index is read with it.
     grid = _grid(rows.array)
-    n_bytes = rows.dtype.itemsize * unit[0] * prod(size * n for size, n in zip(unit[1:], grid[1:], strict=True))
+    n_numbers = unit[0] * prod(size * n for size, n in zip(unit[1:], grid[1:], strict=True))
+    index_bytes = INDEX_BYTES * n_numbers // prod(rows.array.chunks) if rows.array.shards else 0
+    n_bytes = rows.dtype.itemsize * n_numbers + index_bytes
     if n_bytes > memory:
         raise InputDataError(
             f"{rows.source}: its metadata say chunks of {unit} {rows.dtype}; a block of whole chunks takes {n_bytes:,} "
@@ -201,7 +211,8 @@ def check_complete(rows: ZarrRows) -> None:
         accepts them.
     """
     keys = (_key(rows.array, index) for index in product(*(range(n) for n in _grid(rows.array))))
-    is_stored = _lookup(rows.array, rows.source)
+    with asking(rows.array.store, rows.source):
+        is_stored = _lookup(rows.array, rows.source)
     first, n_missing = None, 0
     for key in keys:
         if not is_stored(key):
@@ -258,10 +269,6 @@ def _unit(array: zarr.Array[Any]) -> tuple[int, ...]:
 def _grid(array: zarr.Array[Any]) -> tuple[int, ...]:
     """Return the number of stored units along each axis."""
     return tuple(-(-length // size) for length, size in zip(array.shape, _unit(array), strict=True))
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:300]}"
 
 
 def _same(value: Any, fill: Any) -> bool:

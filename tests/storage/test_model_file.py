@@ -151,7 +151,7 @@ def test_a_file_that_may_not_be_read_is_named(path, monkeypatch):
     def refuse_open(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("builtins.open", refuse_open)
+    monkeypatch.setattr(os, "open", refuse_open)
     with pytest.raises(StorageError, match="cannot be read") as caught:
         load_model(path)
     assert not isinstance(caught.value, ModelFormatError)
@@ -242,6 +242,8 @@ def test_a_newer_version_says_which_can_be_read(path):
         ({"covariance_type": "full"}, "expected shape"),
         ({"settings": []}, "settings: expected dict"),
         ({"fit": None}, "fit: expected dict"),
+        ({"fit": {"$float": "nan"}}, "settings, fit: expected objects"),
+        ({"settings": {"$array": {"dtype": "<f8", "shape": [0], "values": []}}}, "settings, fit: expected objects"),
         ({"fit": {"lower_bound": {"$float": "1"}}}, "model file"),
         ({"arrays": {}}, "arrays.weights: expected"),
         ({"feature_names": "ab"}, "feature_names: expected null or a list"),
@@ -260,6 +262,38 @@ def test_a_header_that_is_no_strict_json_is_refused(path, text):
 
 def test_a_header_that_is_too_long_is_refused(path):
     refuse(rewritten(path, members={HEADER: b" " * (2**24 + 1)}), "at most 16777216 bytes")
+
+
+def test_a_header_of_too_many_values_is_refused(path):
+    refuse(rewritten(path, members={HEADER: b"[" + b"[]," * 2**20 + b"[]]"}), "at most 1048576 values")
+
+
+@pytest.mark.parametrize("big", ["x" * 2**24, [0] * 2**20], ids=["bytes", "values"])
+def test_settings_that_could_not_be_loaded_are_not_saved(path, big):
+    with pytest.raises(ParameterError, match="at most 16777216 bytes and 1048576 values"):
+        save_model(Model(MODEL.parameters, settings={"means_init": big}), path)
+    assert load_model(path).feature_names == MODEL.feature_names
+
+
+def test_a_number_beyond_the_largest_is_refused(path):
+    header = json.dumps(header_of(path)).replace('"tol": 0.001', '"tol": 1e999')
+    refuse(rewritten(path, members={HEADER: header.encode()}), "finite numbers; got 1e999")
+
+
+def test_a_directory_larger_than_ours_is_refused_before_it_is_read(path):
+    with zipfile.ZipFile(path, "a") as archive:
+        for index in range(2000):
+            archive.writestr(f"member-{index}", b"")
+    refuse(path, r"expected a directory of 5 members; got one of \d+ bytes")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refuse(tmp_path / "pipe", "model file")
+
+
+def test_a_device_is_refused():
+    refuse(Path("/dev/zero"), "model file")
 
 
 @pytest.mark.parametrize(

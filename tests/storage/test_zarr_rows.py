@@ -93,6 +93,13 @@ def test_chunks_of_all_features_together_must_fit_in_memory(tmp_path):
         check_layout(rows_of(array), 10**9)
 
 
+def test_the_index_of_a_shard_must_fit_in_memory_too(tmp_path):
+    array = zarr.create_array(tmp_path / "rows.zarr", shape=(10_000, 1), chunks=(1, 1), shards=(10_000, 1), dtype="f8")
+    check_layout(rows_of(array), 720_000)
+    with pytest.raises(InputDataError, match=r"720,000 bytes.*719,999 bytes of memory"):
+        check_layout(rows_of(array), 719_999)
+
+
 def test_more_chunks_than_can_be_handled_are_refused(tmp_path):
     array = zarr.create_array(tmp_path / "rows.zarr", shape=(10**18, 2), chunks=(10, 2), dtype="f8")
     with pytest.raises(InputDataError, match="100,000,000,000,000,000 chunks"):
