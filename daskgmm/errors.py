@@ -7,6 +7,7 @@ that is not there is a ``FileNotFoundError``. Messages say what was expected, wh
 from __future__ import annotations
 
 __all__ = [
+    "CheckpointError",
     "ChunkReadError",
     "ClusterError",
     "DaskGMMError",
@@ -116,6 +117,10 @@ class OutputInUseError(StorageError):
 
 class ModelFormatError(DaskGMMError, ValueError):
     """A file is not a valid model of this package: it was truncated, changed, or written by something else."""
+
+
+class CheckpointError(DaskGMMError, ValueError):
+    """A checkpoint is damaged, or of other data or settings: remove it to start anew, or undo what was changed."""
 
 
 class ClusterError(DaskGMMError, RuntimeError):

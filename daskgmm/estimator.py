@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.engine.rows import RowFunction, map_rows, rows_here
 from daskgmm.errors import ModelFormatError, ParameterError
-from daskgmm.fitted import copy_fitted, model_of, parameters_of, restore, set_result, shared_settings
+from daskgmm.fitted import check_settings, copy_fitted, model_of, parameters_of, restore, set_result, shared_settings
 from daskgmm.fitting import Start, fit_mixture, score_rows
 from daskgmm.inputs import row_blocks_of
 from daskgmm.kernels.per_row import labels, log_density, responsibilities
@@ -45,30 +45,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Number of components, >= 1.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         Shape of the covariances.
-    tol : float, default=1e-3
-        EM stops when the mean log-likelihood per row changes by less, in nats; >= 0.
+    tol, max_iter : float, default=1e-3, and int, default=100
+        EM stops when the mean log-likelihood per row changes by less, in nats, or after so many iterations; >= 0.
     reg_covar : float, default=1e-6
         Added to the diagonal of each covariance, in squared units of the features; >= 0.
-    max_iter : int, default=100
-        Most EM iterations over the data; >= 0.
     n_init : int, default=1
-        Number of starts, of which the best is kept; >= 1. With `acceleration="auto"` never fewer than 16.
+        Number of starts, of which the best is kept; >= 1. With `acceleration="auto"` there are 28 others as well, by
+        k-means++ and at random rows of the sample, and never fewer than 4 of these.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
         How starts assign rows to components.
-    weights_init : array-like of shape (n_components,), default=None
-        Starting weights; None leaves them to `init_params`.
-    means_init : array-like of shape (n_components, n_features), default=None
-        Starting means.
-    precisions_init : array-like, default=None
-        Starting precisions, shaped as the covariances.
+    weights_init, means_init, precisions_init : array-like, default=None
+        Starting parameters, shaped as `weights_`, `means_` and `precisions_`; None leaves them to `init_params`.
     random_state : int, RandomState instance or None, default=None
         Seed of the starts, the sample they use, and `sample`.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit instead of starting anew.
-    verbose : int, default=0
+        Whether `fit` goes on from the last fit.
+    verbose, verbose_interval : int, default=0 and 10
         1 shows every `verbose_interval`-th pass on standard error, 2 every pass. The logger "daskgmm" has them all.
-    verbose_interval : int, default=10
-        Passes between lines.
     acceleration : {"auto", None}, default="auto"
         "auto" explores starts on the sample and lets it guide the passes over the data, which become few. None runs
         plain EM over all rows from each of `n_init` starts, as scikit-learn does; they share the passes.
@@ -78,6 +71,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         E-step: products of NumPy's BLAS, compiled with Numba (if installed), or the faster one that is exact.
     cache : {"auto", "memory", "disk", None}, default="auto"
         Where decoded blocks stay between passes; "auto": in memory, and on disk what does not fit and is dear to read.
+    checkpoint, checkpoint_every : path or None, default=None, and int, default=1
+        File that keeps the state of `fit` every so many passes. A fit of the same data and settings that finds it goes
+        on from there, to the same bits; others are refused.
 
     Attributes
     ----------
@@ -122,6 +118,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         init_size: int | str | None = "auto",
         kernel: str = "auto",
         cache: str | None = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -141,6 +139,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.init_size = init_size
         self.kernel = kernel
         self.cache = cache
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         """Fit the mixture to the rows of `X`.
@@ -165,6 +165,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             If the data cannot be fitted; InputTypeError when they are of the wrong kind, RowError for one bad row.
         StorageError
             If a store is not there, lacks chunks, or holds chunks that cannot be read.
+        CheckpointError
+            If a checkpoint is damaged or of another fit.
         DegenerateMixtureError
             If every component collapses.
         """
@@ -230,10 +232,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return akaike_information_criterion(self._log_likelihood(X), parameters_of(self))
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Draw rows (n_samples, n_features), and the component (n_samples,) of each; ordered by component.
-
-        Raises ParameterError if `n_samples` is below 1.
-        """
+        """Draw rows (n_samples, n_features), and the component of each, which orders them; ParameterError below 1."""
         check_is_fitted(self)
         if n_samples < 1:
             raise ParameterError(f"n_samples: expected an integer >= 1; got {n_samples!r}")
@@ -292,7 +291,8 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
         If the file is not a whole and valid model. It is checked before anything is allocated; no code is run.
     """
     model = load_model(path)
-    unknown = sorted(set(model.settings) - set(GaussianMixture().get_params()))
-    if unknown:
-        raise ModelFormatError(f"{path}: expected settings of GaussianMixture; got {', '.join(unknown[:5])}")
-    return restore(GaussianMixture(**model.settings), model)
+    try:
+        check_settings(model, GaussianMixture().get_params())
+        return restore(GaussianMixture(**model.settings), model)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: not a valid model file of daskgmm: {error}") from error

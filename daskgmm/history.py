@@ -9,7 +9,7 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-__all__ = ["HistoryEntry", "Journal"]
+__all__ = ["HistoryEntry", "Journal", "Pages"]
 
 log = logging.getLogger("daskgmm")
 
@@ -36,6 +36,18 @@ class HistoryEntry:
     """Components found empty or collapsed and seeded anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What a journal holds, to go on from."""
+
+    steps: tuple[tuple[int, HistoryEntry], ...]
+    """Runs and what they did."""
+    costs: tuple[tuple[int, float, int], ...]
+    """Seconds and rows of each pass, after its number."""
+    n_samples: int
+    n_passes: int
+
+
 class Journal:
     """The history of a fit while it is being made.
 
@@ -53,6 +65,20 @@ class Journal:
         """Seconds and rows of each pass."""
         self.n_samples = n_samples
         self.n_passes = 0
+
+    @property
+    def pages(self) -> Pages:
+        """All that is needed to go on in another process."""
+        with self._lock:
+            costs = tuple((n_passes, *cost) for n_passes, cost in self._cost.items())
+            return Pages(tuple(self._steps), costs, self.n_samples, self.n_passes)
+
+    def reopen(self, pages: Pages) -> None:
+        """Go on from what another journal held."""
+        with self._lock:
+            self._steps = list(pages.steps)
+            self._cost = {n_passes: (seconds, rows) for n_passes, seconds, rows in pages.costs}
+            self.n_samples, self.n_passes = pages.n_samples, pages.n_passes
 
     def passed(self, n_samples: int) -> None:
         """Note the end of a full pass over the data, before what was learned from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -36,6 +37,8 @@ class FitSettings:
     init_size: int | str | None = "auto"
     kernel: str = "auto"
     cache: str | None = "auto"
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_every: int = 1
 
     def __post_init__(self) -> None:
         _check_integer("n_components", self.n_components, least=1)
@@ -48,6 +51,9 @@ class FitSettings:
         _check_choice("acceleration", self.acceleration, ("auto", None))
         _check_choice("kernel", self.kernel, tuple(KERNELS))
         _check_choice("cache", self.cache, CACHES)
+        if self.checkpoint is not None and not isinstance(self.checkpoint, str | os.PathLike):
+            raise ParameterError(f"checkpoint: expected a path or None; got {self.checkpoint!r}")
+        _check_integer("checkpoint_every", self.checkpoint_every, least=1)
         if self.init_size not in ("auto", None):
             _check_integer("init_size", self.init_size, least=1)
             if isinstance(self.init_size, Integral) and self.init_size < self.n_components:

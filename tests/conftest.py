@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,3 +52,9 @@ def client(cluster) -> Iterator[Client]:
     with Client(cluster, timeout="30s") as client:
         client.wait_for_workers(2, timeout=30)
         yield client
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what thousands of collected tests consist of out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()

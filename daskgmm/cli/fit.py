@@ -23,6 +23,18 @@ __all__ = ["fit"]
     help="Shape of the covariances.",
 )
 @em_options
+@click.option(
+    "--checkpoint",
+    metavar="PATH",
+    help="File that keeps the state of the fit; if it is there, the fit goes on from it.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Passes between two checkpoints.",
+)
 @store_options
 @cluster_options
 @json_option
@@ -38,6 +50,8 @@ def fit(
     n_init: int,
     init_params: str,
     cache: str,
+    checkpoint: str | None,
+    checkpoint_every: int,
     component: str | None,
     missing_chunks: str,
     cluster: ClusterChoice,
@@ -50,7 +64,7 @@ def fit(
     """
     from daskgmm.cli.session import command_session
 
-    with command_session():
+    with command_session(checkpoint):
         from daskgmm.engine.cluster import connected
         from daskgmm.estimator import GaussianMixture
         from daskgmm.storage.dataset import open_zarr
@@ -66,6 +80,8 @@ def fit(
             init_params=init_params,
             random_state=random_state,
             cache=None if cache == "none" else cache,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
         )
         check_new_file(output)
         with connected(cluster.settings()):

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from daskgmm.cli.interrupts import Interrupted, interruptible
 from daskgmm.errors import (
+    CheckpointError,
     ChunkReadError,
     ClusterError,
     DaskGMMError,
@@ -33,6 +35,7 @@ EXIT_CODES: tuple[tuple[type[DaskGMMError], int], ...] = (
     (QualityGateError, CHECK_FAILED),
     (OutputExistsError, WRONG_USAGE),
     (OutputInUseError, IN_USE),
+    (CheckpointError, BAD_INPUT),
     (StoreNotFoundError, BAD_INPUT),
     (MissingChunksError, BAD_INPUT),
     (StoreChangedError, BAD_INPUT),
@@ -49,8 +52,14 @@ def exit_code(error: DaskGMMError) -> int:
 
 
 @contextmanager
-def command_session() -> Iterator[None]:
-    """Run the body of a command: log to standard error, end with one line and the right exit code on failure."""
+def command_session(checkpoint: str | None = None) -> Iterator[None]:
+    """Run the body of a command: log to standard error, end with one line and the right exit code on failure.
+
+    Parameters
+    ----------
+    checkpoint : str or None
+        Where the command keeps what it has done, if it does.
+    """
     handler = logging.StreamHandler(sys.stderr)
     # What Dask's schedulers and workers say in passing is not what a command was started for.
     handler.addFilter(lambda record: record.name == "daskgmm" or record.levelno >= logging.WARNING)
@@ -59,13 +68,17 @@ def command_session() -> Iterator[None]:
     level = log.level
     log.setLevel(logging.INFO)
     try:
-        with warnings.catch_warnings():
+        with interruptible(has_checkpoint=checkpoint is not None), warnings.catch_warnings():
             warnings.showwarning = _log_warning
             yield
     except DaskGMMError as error:
         message = " ".join(str(error).split())
         print(f"daskgmm: error: {message}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except Interrupted as signal:
+        kept = "nothing is kept" if checkpoint is None else f"start it again to go on from {checkpoint}"
+        print(f"daskgmm: interrupted by {signal}; {kept}", file=sys.stderr)
+        sys.exit(signal.code)
     finally:
         log.setLevel(level)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -9,12 +10,16 @@ import numpy as np
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.together import run_together
+from daskgmm.engine.versions import warn_of_mixed_workers
+from daskgmm.fitting.checkpoints import Keeper
 from daskgmm.fitting.memory import check_memory, fit_memory
 from daskgmm.fitting.passes import parts_of, shared_passes
 from daskgmm.fitting.result import FitResult, Start
 from daskgmm.fitting.runs import run_from
 from daskgmm.fitting.starts import find_starts
 from daskgmm.history import Journal
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.statistics import SufficientStatistics
 from daskgmm.settings import FitSettings
 from daskgmm.start import GivenStart
 from daskgmm.storage.dataset import RowBlocks
@@ -55,17 +60,31 @@ def fit_mixture(
         If every component collapses.
     """
     check_memory(fit_memory(blocks, settings, has_start=previous is not None or given.is_complete))
+    warn_of_mixed_workers(local=blocks.in_memory)
     journal = Journal(row_bytes=blocks.rows.dtype.itemsize * blocks.n_features, n_samples=blocks.n_samples or 0)
+    keeper = Keeper(blocks, settings, given, random_state, journal)
     with one_thread_per_task(), KeptParts(parts_of(blocks), settings.cache, n_bytes=blocks.n_bytes) as data:
-        beginning = find_starts(
-            blocks, data, settings, given=given, previous=previous, random_state=random_state, journal=journal
-        )
+        found = keeper.found(random_state)
+        if found is None:
+            beginning = find_starts(
+                blocks, data, settings, given=given, previous=previous, random_state=random_state, journal=journal
+            )
+            starts, sample = keeper.begins(beginning, random_state), beginning.sample
+        else:
+            starts, sample = found
+        one_pass = shared_passes(data, settings.kernel, journal)
+
+        def kept_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
+            keeper.before_a_pass()
+            return one_pass(mixtures)
+
         runs = run_together(
             [
-                partial(run_from, start, beginning.sample, settings, journal, run)
-                for run, start in enumerate(beginning.starts)
+                partial(run_from, start, sample, settings, journal, run, note=keeper.note)
+                for run, start in enumerate(starts)
             ],
-            shared_passes(data, settings.kernel, journal),
+            kept_pass,
         )
+        keeper.ends()
     best = max(runs, key=lambda run: run.lower_bound)
     return FitResult(run=best, n_samples=journal.n_samples, n_passes=journal.n_passes, history=journal.entries)

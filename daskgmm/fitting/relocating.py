@@ -18,15 +18,15 @@ from daskgmm.settings import FitSettings
 
 __all__ = ["Ground", "with_components_relocated"]
 
-# Each round tries moves of the components that are missed least, to rows of the others. On the twenty cases of
-# tests/benchmarks/convergence.py two rounds without success left nothing that ten more would have found, but for one.
+# Each round tries moves of the components that are missed least, one of them or two, to rows of the others.
 MOST_MISSED_LEAST = 4
 MOST_MOVES, FEWEST_MOVES = 24, 8
 # Free parameters that all moves of a round have together, beyond which fewer are tried: with 32 features and components
 # eight moves take ten seconds.
 MOST_PARAMETERS = 100_000
-# Rounds in a row that may fail, more where they take no time.
-MOST_FAILURES, FEWEST_FAILURES, MOST_PARAMETERS_THAT_FAIL, MOST_ROUNDS = 6, 2, 1500, 16
+# Rounds in a row that may fail: few where none has succeeded, and more the more have, for some likelihoods have many
+# optima and most have few.
+FEWEST_FAILURES, FAILURES_A_SUCCESS, MOST_FAILURES, MOST_ROUNDS = 2, 2, 6, 16
 # Moves are compared after a few steps, the best of them after some more, and the very best at its end.
 FIRST_ITERATIONS, SECOND_ITERATIONS, LAST_ITERATIONS = 10, 20, 60
 FOLLOWED = 4
@@ -74,16 +74,19 @@ def with_components_relocated(
     local : bool
         Whether to stay in this process.
     """
-    n_failures, n_rounds = 0, 0
-    most_failures = min(MOST_FAILURES, max(FEWEST_FAILURES, MOST_PARAMETERS_THAT_FAIL // best.n_free))
+    n_failures, n_successes = 0, 0
+    most_failures = FEWEST_FAILURES
     here = scored(best, ground.judged_on, ground.settings)
-    while best.n_components > 1 and n_failures < most_failures and n_rounds < MOST_ROUNDS:
+    for _ in range(MOST_ROUNDS if best.n_components > 1 else 0):
         moves = list(_moves(here.parameters, ground.explored, random_state))
         there = _best_of(moves, ground, local=local)
-        gained = there is not None and there.lower_bound > here.lower_bound + ground.settings.tol * ground.tol_fraction
-        if there is not None and gained:
-            here = there
-        n_failures, n_rounds = 0 if gained else n_failures + 1, n_rounds + 1
+        if there is not None and there.lower_bound > here.lower_bound + ground.settings.tol * ground.tol_fraction:
+            here, n_failures, n_successes = there, 0, n_successes + 1
+            most_failures = min(MOST_FAILURES, FEWEST_FAILURES + FAILURES_A_SUCCESS * n_successes)
+        else:
+            n_failures += 1
+        if n_failures == most_failures:
+            break
     return here.parameters
 
 

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from daskgmm.history import HistoryEntry
+from daskgmm.mixture.acceleration import Standing
 from daskgmm.mixture.parameters import MixtureParameters
 
-__all__ = ["FitResult", "Run", "Start"]
+__all__ = ["FitResult", "Progress", "Run", "Start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,26 @@ class Run:
     """Mean log-likelihood of the parameters that each pass of the run evaluated."""
     lower_bound: float
     """That of the last pass of plain EM, or of the best one of an accelerated run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """Where a run over the data stands between two passes."""
+
+    parameters: MixtureParameters
+    """What it would return now."""
+    lower_bound: float
+    """Mean log-likelihood of the last pass of plain EM, or of the best one of an accelerated run."""
+    lower_bounds: tuple[float, ...] = ()
+    """Of each pass so far."""
+    converged: bool = False
+    standing: Standing | None = None
+    """What an accelerated run has learned."""
+
+    @property
+    def run(self) -> Run:
+        """The run, if it ends here."""
+        return Run(self.parameters, self.converged, self.lower_bounds, self.lower_bound)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from daskgmm.engine.sample import FirstLook
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.split import RowSplit
 from daskgmm.engine.together import run_together
+from daskgmm.engine.versions import warn_of_mixed_workers
 from daskgmm.errors import DegenerateMixtureError, InputDataError
 from daskgmm.fitting.judging import Judgement, judge
 from daskgmm.fitting.memory import check_memory, fit_memory
@@ -88,6 +89,7 @@ def fit_candidates(
     """
     for one in candidates:
         check_memory(fit_memory(blocks, one, has_start=False))
+    warn_of_mixed_workers(local=blocks.in_memory)
     journal = Journal(row_bytes=blocks.rows.dtype.itemsize * blocks.n_features, n_samples=blocks.n_samples or 0)
     sizes = [sample_size(one, _n_free(one, blocks.n_features), blocks.n_features) for one in candidates]
     split = RowSplit(held_out, sample_entropy(random_state))

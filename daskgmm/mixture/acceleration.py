@@ -12,12 +12,26 @@ from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.search import Evaluation, Search, silent_sweep
 from daskgmm.mixture.surrogate import Proposal
 
-__all__ = ["AcceleratedState", "accelerated_maximization"]
+__all__ = ["AcceleratedState", "Standing", "accelerated_maximization"]
 
 # A step on the surrogate that gains less than this share of tol is not worth a sweep over the sample.
 ENOUGH = 1e-4
 # A gain of one kind may miss what is left: both the last one and the one foreseen have to be below this share of tol.
 SHARE = 1 / 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """Where a climb stands between two passes: all that the next one needs to know."""
+
+    n_iter: int
+    """Full passes so far."""
+    search: Search
+    """What they have shown."""
+    ahead: MixtureParameters
+    """What the next pass evaluates."""
+    proposal: Proposal | None
+    """The proposal that this is; None when it is an EM step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,8 @@ class AcceleratedState:
     """Components that the M-step found empty or collapsed and seeded anew for the next pass."""
     n_samples: int
     """Rows that this pass saw."""
+    standing: Standing
+    """From which the climb could go on."""
 
 
 def accelerated_maximization(
@@ -57,6 +73,7 @@ def accelerated_maximization(
     tol: float,
     max_iter: int,
     lower_bound: float = -math.inf,
+    standing: Standing | None = None,
 ) -> Iterator[AcceleratedState]:
     """Maximise the likelihood in few sweeps over all rows; yield what is known after each.
 
@@ -77,6 +94,9 @@ def accelerated_maximization(
         Stop after so many full passes.
     lower_bound : float
         What an earlier run reached, when this one continues it.
+    standing : Standing or None
+        Where a climb that was interrupted stood: it goes on as if it had not been, and `parameters` and `lower_bound`
+        are not looked at.
 
     Yields
     ------
@@ -92,7 +112,10 @@ def accelerated_maximization(
     sample_sweep, has_sample = sample_sweep or silent_sweep, sample_sweep is not None
     search: Search | None = None
     proposal: Proposal | None = None
-    for n_iter in range(1, max_iter + 1):
+    n_done = 0
+    if standing is not None:
+        n_done, search, parameters, proposal = standing.n_iter, standing.search, standing.ahead, standing.proposal
+    for n_iter in range(n_done + 1, max_iter + 1):
         here = Evaluation(parameters, sweep(parameters), sample_sweep(parameters))
         change = here.lower_bound - lower_bound if search is None else search.change(here)
         phase = "em" if proposal is None else "accelerated"
@@ -111,6 +134,7 @@ def accelerated_maximization(
             proposal = search.proposal(sample_sweep, enough=ENOUGH * tol)
             expected = search.remaining_gain(proposal)
         converged = expected < SHARE * tol
+        parameters = update.parameters if proposal is None else proposal.parameters
         yield AcceleratedState(
             n_iter=n_iter,
             phase=phase,
@@ -123,7 +147,7 @@ def accelerated_maximization(
             converged=converged,
             reseeded=update.reseeded,
             n_samples=here.full.n_samples,
+            standing=Standing(n_iter, search, parameters, proposal),
         )
         if converged:
             return
-        parameters = update.parameters if proposal is None else proposal.parameters

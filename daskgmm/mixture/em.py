@@ -44,6 +44,7 @@ def expectation_maximization(
     tol: float,
     max_iter: int,
     lower_bound: float = -math.inf,
+    n_done: int = 0,
 ) -> Iterator[EMState]:
     """Iterate E-step and M-step; yield the state after each until the change is below tol.
 
@@ -61,13 +62,15 @@ def expectation_maximization(
         Stop after so many iterations.
     lower_bound : float
         What an earlier run reached, when this one continues it.
+    n_done : int
+        Iterations of that run that count for this one.
 
     Yields
     ------
     EMState
         An iteration that seeded a component anew is never the last for having converged.
     """
-    for n_iter in range(1, max_iter + 1):
+    for n_iter in range(n_done + 1, max_iter + 1):
         statistics = sweep(parameters)
         update = m_step(statistics, reg_covar=reg_covar)
         change = statistics.lower_bound - lower_bound

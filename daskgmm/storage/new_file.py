@@ -41,11 +41,17 @@ def check_parent(target: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike[str], *, previous: Path | None = None) -> Iterator[BinaryIO]:
     """Write a file under a temporary name beside its place, then put it there, replacing what was.
 
     Whatever fails, the old file stays as it was and no other is left. The content is on disk before the name changes,
     so a machine that stops at any moment leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : str or path
+    previous : path or None
+        Another name in the same directory, that the file which was there gets; None lets it go.
 
     Yields
     ------
@@ -67,6 +73,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and target.exists():
+            os.replace(target, previous)
         os.replace(temporary, target)
         sync_directory(target.parent)
     except OSError as error:

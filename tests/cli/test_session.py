@@ -23,6 +23,7 @@ EXPECTED = {
     errors.StoreChangedError: 4,
     errors.MemoryLimitError: 4,
     errors.ChunkReadError: 4,
+    errors.CheckpointError: 4,
     errors.StorageError: 5,
     errors.ClusterError: 5,
     errors.OutputInUseError: 6,

@@ -1,0 +1,230 @@
+"""The state of a fit, kept on disk after its passes: a fit that was stopped goes on, and ends in the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskgmm.errors import CheckpointError
+from daskgmm.fitting.in_memory import Rows
+from daskgmm.fitting.result import Progress
+from daskgmm.fitting.starts import Beginning
+from daskgmm.history import HistoryEntry, Journal, Pages
+from daskgmm.mixture.acceleration import Standing
+from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.search import Evaluation, Search
+from daskgmm.mixture.statistics import SufficientStatistics
+from daskgmm.mixture.surrogate import Proposal
+from daskgmm.mixture.trust import TrustRegion
+from daskgmm.settings import FitSettings
+from daskgmm.start import GivenStart
+from daskgmm.storage.checkpoint_file import check_checkpoint_path, read_checkpoint, write_checkpoint
+from daskgmm.storage.dataset import RowBlocks
+
+__all__ = ["Checkpoint", "Keeper"]
+
+log = logging.getLogger("daskgmm")
+
+# What decides the bits of a fit beside data and settings.
+PACKAGES = ("daskgmm", "numpy", "scipy", "scikit-learn", "numba")
+# Settings that change where a fit keeps things, not what it finds.
+WITHOUT_EFFECT = ("cache", "checkpoint", "checkpoint_every")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A fit between two passes."""
+
+    packages: dict[str, str]
+    """Versions that wrote it."""
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    """What tells these data from others."""
+    random_state: tuple[Any, ...]
+    """NumPy's, when the starts had been drawn."""
+    runs: tuple[Progress, ...]
+    sample: Rows | None
+    journal: Pages
+    finished: bool
+
+
+CLASSES = (
+    Checkpoint,
+    Evaluation,
+    HistoryEntry,
+    MixtureParameters,
+    Pages,
+    Progress,
+    Proposal,
+    Rows,
+    Search,
+    Standing,
+    SufficientStatistics,
+    TrustRegion,
+)
+
+
+class Keeper:
+    """Where a fit keeps its state, and finds that of an earlier one; without a path it keeps and finds nothing.
+
+    Parameters
+    ----------
+    blocks : RowBlocks
+    settings : FitSettings
+        Its `checkpoint` is the path, its `checkpoint_every` how many passes lie between two checkpoints.
+    given : GivenStart
+    random_state : numpy.random.RandomState
+        As it is before anything was drawn from it.
+    journal : Journal
+
+    Raises
+    ------
+    CheckpointError, StoreNotFoundError, StorageError
+        If checkpoints cannot be kept there.
+    """
+
+    def __init__(
+        self,
+        blocks: RowBlocks,
+        settings: FitSettings,
+        given: GivenStart,
+        random_state: np.random.RandomState,
+        journal: Journal,
+    ) -> None:
+        self._path = None if settings.checkpoint is None else check_checkpoint_path(settings.checkpoint)
+        self._every = settings.checkpoint_every
+        self._journal = journal
+        self._settings = {**_settings(settings, given), "random_state": _seed(random_state)}
+        self._data = _data(blocks)
+        self._random_state: tuple[Any, ...] = ()
+        self._sample: Rows | None = None
+        self._runs: dict[int, Progress] = {}
+        self._n_kept = -1
+
+    def found(self, random_state: np.random.RandomState) -> tuple[tuple[Progress, ...], Rows | None] | None:
+        """Return where the runs of an earlier fit stood, and its sample; None when there was none.
+
+        The journal and the random state become what they were.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint is damaged, or of other data or settings.
+        """
+        checkpoint = None if self._path is None else read_checkpoint(self._path, CLASSES)
+        if checkpoint is None:
+            return None
+        if not isinstance(checkpoint, Checkpoint):
+            raise CheckpointError(f"{self._path}: expected a checkpoint of a fit. Remove it to start anew")
+        self._check("settings", self._settings, checkpoint.settings)
+        self._check("data", self._data, checkpoint.data)
+        if checkpoint.packages != _packages():
+            log.warning("%s was written by %s; now there are %s", self._path, checkpoint.packages, _packages())
+        random_state.set_state(checkpoint.random_state)
+        self._journal.reopen(checkpoint.journal)
+        self._begin(checkpoint.runs, checkpoint.sample, random_state)
+        self._n_kept = self._journal.n_passes
+        log.info("%s: goes on after %d passes", self._path, self._journal.n_passes)
+        return checkpoint.runs, checkpoint.sample
+
+    def begins(self, beginning: Beginning, random_state: np.random.RandomState) -> tuple[Progress, ...]:
+        """Keep where the runs start, and return it: neither the first look nor the starts need be repeated."""
+        runs = tuple(Progress(start.parameters, start.lower_bound) for start in beginning.starts)
+        self._begin(runs, beginning.sample, random_state)
+        self._keep(finished=False)
+        return runs
+
+    def note(self, run: int, progress: Progress) -> None:
+        """Remember where a run stands, to be kept before the next pass."""
+        self._runs[run] = progress
+
+    def before_a_pass(self) -> None:
+        """Keep where all runs stand, if enough passes have gone by; to be called while they wait for the next."""
+        if self._journal.n_passes >= self._n_kept + self._every:
+            self._keep(finished=False)
+
+    def ends(self) -> None:
+        """Keep what the runs have found."""
+        self._keep(finished=True)
+
+    def _begin(self, runs: tuple[Progress, ...], sample: Rows | None, random_state: np.random.RandomState) -> None:
+        self._runs, self._sample = dict(enumerate(runs)), sample
+        self._random_state = tuple(random_state.get_state(legacy=True))
+
+    def _keep(self, *, finished: bool) -> None:
+        if self._path is None:
+            return
+        self._n_kept = self._journal.n_passes
+        checkpoint = Checkpoint(
+            packages=_packages(),
+            settings=self._settings,
+            data=self._data,
+            random_state=self._random_state,
+            runs=tuple(self._runs[run] for run in sorted(self._runs)),
+            sample=self._sample,
+            journal=self._journal.pages,
+            finished=finished,
+        )
+        write_checkpoint(self._path, checkpoint, CLASSES)
+
+    def _check(self, what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
+        differing = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+        if differing:
+            changes = ", ".join(f"{name} was {then.get(name)!r} and is {now.get(name)!r}" for name in differing)
+            raise CheckpointError(
+                f"{self._path}: expected a checkpoint of the same {what}; {changes}. Undo the change to go on, or "
+                "remove the checkpoint to start anew"
+            )
+
+
+def _settings(settings: FitSettings, given: GivenStart) -> dict[str, Any]:
+    """Return what the user asked for, as far as it decides the outcome."""
+    kept = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
+    for name in ("weights", "means", "precisions"):
+        array = getattr(given, name)
+        # By its digits: whether they are numbers is seen when a start is made of them.
+        digits = repr(np.asarray(array).tolist()).encode()
+        kept[f"{name}_init"] = None if array is None else hashlib.sha256(digits).hexdigest()
+    return kept
+
+
+def _seed(random_state: np.random.RandomState) -> str | None:
+    """Return what tells one seed from another; None for NumPy's own generator, which nobody asked to repeat itself."""
+    if random_state is np.random.mtrand._rand:  # what scikit-learn makes of None
+        return None
+    _, key, position, *_ = random_state.get_state(legacy=True)
+    return f"{_digest(np.asarray(key))[:16]}, {position}"
+
+
+def _data(blocks: RowBlocks) -> dict[str, Any]:
+    """Return what tells these rows from others without reading them all."""
+    stored = blocks.stored
+    lengths = np.array(blocks.rows.chunks[0], dtype=np.float64)
+    return {
+        "n_samples": blocks.n_samples,
+        "n_features": blocks.n_features,
+        "dtype": blocks.rows.dtype.str,
+        "block_rows": _digest(lengths) if stored is None else stored.step,
+        "weighted": blocks.weights is not None,
+        "metadata": None if stored is None else stored.rows.fingerprint.digest,
+    }
+
+
+def _packages() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "none"
+    return versions
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array, dtype=np.float64).tobytes()).hexdigest()
