@@ -113,7 +113,11 @@ def test_the_argument_reaches_every_block():
     assert sweep(parts_of_blocks(zeros(6, 3)), function, {"name": "it"}).log == ("it", "it")
 
 
-@pytest.mark.parametrize("argument", [(1, 2), [1, 2], {"a": [da.zeros]}, None, np.arange(3), "block-0"], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "argument",
+    [(1, 2), [1, 2], {"a": [da.zeros]}, None, np.arange(3), "block-0"],
+    ids=lambda value: type(value).__name__,
+)
 def test_the_argument_is_not_looked_into(argument):
     def function(rows, weights, received, block):
         return Trail((block,), log=(received is argument,))

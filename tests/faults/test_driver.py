@@ -19,7 +19,7 @@ import zarr
 from daskgmm import load
 from tests.drawn import draw
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 # Passes of some hundredths of a second that gain next to nothing, as many as it takes to be stopped in one of them.
 SETTINGS = ["--components", "2", "--tol", "1e-9", "--max-iter", "40", "--random-state", "3"]
@@ -95,7 +95,6 @@ def test_sigterm_ends_a_fit_in_five_seconds_and_the_next_one_goes_on(folder, und
     }
 
 
-@pytest.mark.fault
 def test_without_a_checkpoint_a_signal_says_that_nothing_is_kept(folder):
     process = start(folder, "lost.gmm", None)
     first_line = process.stderr.readline()
@@ -107,7 +106,6 @@ def test_without_a_checkpoint_a_signal_says_that_nothing_is_kept(folder):
     assert not (folder / "lost.gmm").exists()
 
 
-@pytest.mark.fault
 def test_a_second_signal_ends_it_at_once(folder):
     process = start(folder, "twice.gmm", "twice.state")
     wait_for((folder / "twice.state").exists, process)
@@ -116,7 +114,6 @@ def test_a_second_signal_ends_it_at_once(folder):
     assert finished(process).returncode == 75
 
 
-@pytest.mark.fault
 @pytest.mark.timeout(900)
 def test_kills_at_random_moments_change_no_bit(folder, undisturbed):
     generator = random.Random(0)
@@ -136,7 +133,6 @@ def test_kills_at_random_moments_change_no_bit(folder, undisturbed):
         assert digest(folder / output) == undisturbed
 
 
-@pytest.mark.fault
 def test_a_checkpoint_that_cannot_be_written_ends_the_fit_and_leaves_the_old_one(folder, tmp_path):
     """A limit on the size of files stands for a full disk."""
     limited = (

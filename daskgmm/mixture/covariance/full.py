@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from daskgmm.mixture.covariance.matrix import (
     cholesky_exists,
     congruent,
-    factor_from_covariance,
     factor_from_precision,
+    factors_from_covariances,
     half_axis,
     inverse_gram,
 )
@@ -32,13 +32,15 @@ class FullCovariance(CovarianceStructure):
         return n_components * n_features * (n_features + 1) // 2
 
     def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
+        if cholesky_exists(covariances):  # one call of NumPy for all of them
+            return np.ones(n_components, dtype=bool)
         return np.array([cholesky_exists(covariance) for covariance in covariances])
 
     def variances(self, covariances: Floats) -> Floats:
         return np.diagonal(covariances, axis1=1, axis2=2)
 
     def precisions_cholesky(self, covariances: Floats) -> Floats:
-        return np.stack([factor_from_covariance(covariance) for covariance in covariances])
+        return factors_from_covariances(covariances)
 
     def factor_precisions(self, precisions: Floats) -> Floats:
         return np.stack([factor_from_precision(precision) for precision in precisions])

@@ -14,17 +14,18 @@ __all__ = [
     "congruent",
     "factor_from_covariance",
     "factor_from_precision",
+    "factors_from_covariances",
     "half_axis",
     "inverse_gram",
 ]
 
 
-def cholesky_exists(matrix: Floats) -> bool:
-    """Return whether the matrix (n_features, n_features) is finite and positive definite to working precision."""
-    if not np.isfinite(matrix).all():
+def cholesky_exists(matrices: Floats) -> bool:
+    """Return whether one matrix or all (..., n_features, n_features) are finite and numerically positive definite."""
+    if not np.isfinite(matrices).all():
         return False
     try:
-        np.linalg.cholesky(matrix)
+        np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         return False
     return True
@@ -40,6 +41,12 @@ def factor_from_covariance(covariance: Floats) -> Floats:
     """Return the upper triangular P with P P^T the inverse of a positive definite covariance."""
     lower: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     return triangular_inverse(lower, lower=True).T
+
+
+def factors_from_covariances(covariances: Floats) -> Floats:
+    """Return those of covariances (n_components, n_features, n_features)."""
+    lower: Floats = np.asarray(np.linalg.cholesky(covariances), dtype=np.float64)
+    return np.stack([triangular_inverse(one, lower=True).T for one in lower])
 
 
 def factor_from_precision(precision: Floats) -> Floats:
