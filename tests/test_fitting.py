@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
-from daskgmm.errors import InputDataError, InputTypeError, ParameterError, RowError
+from daskgmm.errors import ClusterError, InputDataError, InputTypeError, ParameterError, RowError
 from daskgmm.fitting import Start, fit_mixture, score_rows
 from daskgmm.mixture.density import log_density
 from daskgmm.settings import FitSettings
@@ -312,3 +312,18 @@ def test_score_rows_needs_weight(rows):
     parameters = fitted(blocks_of(rows)).parameters
     with pytest.raises(InputDataError, match="positive weight"):
         score_rows(blocks_of(rows, np.zeros(600)), parameters)
+
+
+def test_a_pass_that_counts_other_rows_is_an_error(rows, monkeypatch):
+    from daskgmm.fitting import passes
+
+    sweep, calls = passes.sweep, []
+
+    def doubled(*args):
+        found = sweep(*args)
+        calls.append(found)
+        return found.merge(found) if len(calls) == 2 else found
+
+    monkeypatch.setattr(passes, "sweep", doubled)
+    with pytest.raises(ClusterError, match="expected a pass over 600 rows; 1200 were counted"):
+        fitted(blocks_of(rows), tol=0.0, max_iter=5)

@@ -13,7 +13,7 @@ from daskgmm.engine.parts import Parts, parts_of_blocks, parts_of_reader
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
-from daskgmm.errors import InputDataError
+from daskgmm.errors import ClusterError, InputDataError
 from daskgmm.history import Journal
 from daskgmm.kernels import Kernel, choose_kernel
 from daskgmm.kernels.likelihood import log_likelihood
@@ -41,6 +41,8 @@ def shared_passes(
 
     def one_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
         found = sweep(data.parts, _e_steps_of_block, _BlockTask(kernel, tuple(mixtures), split))
+        if split is NOTHING_HELD_OUT:
+            _check_same_rows(journal.n_samples, found.each[0].n_samples)
         journal.passed(found.each[0].n_samples)
         for statistics in found.each:
             check_weight(statistics.weight, statistics.n_samples)
@@ -56,6 +58,15 @@ def score_rows(blocks: RowBlocks, parameters: MixtureParameters) -> LogLikelihoo
         score: LogLikelihood = sweep(parts_of(blocks), _score_block, parameters)
     check_weight(score.weight, score.n_samples)
     return score
+
+
+def _check_same_rows(expected: int, found: int) -> None:
+    """Raise ClusterError unless a pass has seen each row once; 0 are expected when nobody knows how many there are."""
+    if expected not in (0, found):
+        raise ClusterError(
+            f"expected a pass over {expected} rows; {found} were counted: blocks were lost or came twice. Start again, "
+            "from the checkpoint if there is one; if it happens again, please report it"
+        )
 
 
 def check_weight(weight: float, n_samples: int) -> None:

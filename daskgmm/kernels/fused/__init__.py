@@ -36,10 +36,11 @@ SLAB_BYTES = 2**21
 # against 113. Types with no more quadratic features than features have no upper limit: at (16, 32) diag takes 129
 # against 133, spherical 93 against 134, tied 101 against 364. float32 halves all of these.
 FEWEST_PRODUCT_FEATURES, MOST_PRODUCT_FEATURES = 5, 10
-# Up to here they are faster where clusters overlap, at (16, 32) 423 against 525 and at (20, 32) 714 against 777, and
-# slower where they do not, 425 against 331, because deviations leave out the rows far from a mean. The two meet when
-# about a third of the pairs of components are near each other.
-MOST_PRODUCT_FEATURES_OVERLAPPING, OVERLAPPING = 20, 0.4
+# Up to here they are faster where clusters overlap, at (16, 32) 423 against 525, at (32, 32) 1,600 against 1,840 and at
+# (40, 16) 1,360 against 1,460, and slower where they do not, at (16, 32) 425 against 331 and at (32, 32) 1,540 against
+# 1,050, because deviations leave out the rows far from a mean. The two meet when about a third of the pairs of
+# components are near each other.
+MOST_PRODUCT_FEATURES_OVERLAPPING, OVERLAPPING = 40, 0.4
 # A row at one mean has a responsibility of exp(-46) = 1e-20 for another at this squared distance: it is left out there.
 NEAR = 92.0
 # Weights between its inverse and this keep products with them within float32's range.
