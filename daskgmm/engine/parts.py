@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
 from typing import Any, Protocol
 
 import dask.array as da
@@ -79,7 +78,8 @@ class BlockRange:
     @property
     def in_memory(self) -> tuple[NDArray[Any], ...]:
         """The blocks before the first that is not in memory."""
-        return tuple(takewhile(lambda rows: not isinstance(rows, KeptFile), self.kept))  # type: ignore[arg-type]
+        first_file = next((i for i, rows in enumerate(self.kept) if isinstance(rows, KeptFile)), len(self.kept))
+        return tuple(rows for rows in self.kept[:first_file] if not isinstance(rows, KeptFile))
 
     def __sizeof__(self) -> int:
         """Return the bytes it holds in memory, by which Dask decides whether to move it."""

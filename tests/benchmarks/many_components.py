@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from daskgmm.kernels import choose_kernel
@@ -59,10 +60,7 @@ def measure_growth(
             rows, parameters = draw_mixture(
                 "full", n_rows=n_rows, n_features=n_features, n_components=n_components, spread=SEPARATED
             )
-
-            def call(rows: object = rows, parameters: object = parameters) -> object:
-                return e_step(rows, None, parameters)  # type: ignore[arg-type]
-
+            call = partial(e_step, rows, None, parameters)
             call()
             times.append(median(cpu_time(call) for _ in range(n_repeats)) / n_rows)
         yield Growth(n_features, few, many, (times[0], times[1]))

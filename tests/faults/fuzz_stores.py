@@ -42,7 +42,7 @@ MOST_PROBLEMS = 20
 def run(cases: range, folder: Path) -> dict[str, Any]:
     """Open and read the arrays of all cases, and return what came of it."""
     # Dask asks for this number whenever it is wanted.
-    distributed.system.MEMORY_LIMIT = MACHINE_BYTES  # type: ignore[misc]
+    distributed.system.MEMORY_LIMIT = MACHINE_BYTES
     warnings.simplefilter("ignore")
     stores = [folder / f"rows-{index}.zarr" for index in range(len(LAYOUTS))]
     for store, layout in zip(stores, LAYOUTS, strict=True):
