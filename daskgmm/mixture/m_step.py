@@ -8,7 +8,7 @@ import numpy as np
 
 from daskgmm.errors import DegenerateMixtureError
 from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_structure
-from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.parameters import MixtureParameters, read_only
 from daskgmm.mixture.statistics import SufficientStatistics
 
 __all__ = ["Update", "m_step", "regularization_cost"]
@@ -59,16 +59,18 @@ def m_step(statistics: SufficientStatistics, *, reg_covar: float) -> Update:
     means = statistics.reference + statistics.first / counts[:, None]
     covariances = structure.estimate(statistics.second, statistics.first, counts, reg_covar)
     resolved = structure.variances(covariances) > (ROUNDING * means) ** 2
-    sound = structure.is_positive_definite(covariances, len(counts)) & (counts > floor) & resolved.all(axis=1)
+    factors, has_factor = structure.precisions_cholesky(covariances, len(counts))
+    sound = has_factor & (counts > floor) & resolved.all(axis=1)
     if not sound.all():
         weights, means, covariances = _reseed(structure, sound, weights, means, covariances, reg_covar)
+        factors, _ = structure.precisions_cholesky(covariances, len(counts))
     return Update(
         MixtureParameters(
             covariance_type=statistics.covariance_type,
             weights=weights / weights.sum(),
             means=means,
-            covariances=covariances,
-            precisions_cholesky=structure.precisions_cholesky(covariances),
+            covariances=read_only(covariances),
+            precisions_cholesky=read_only(factors),
         ),
         reseeded=tuple(int(component) for component in np.flatnonzero(~sound)),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from daskgmm.errors import DegenerateMixtureError, ParameterError
 from daskgmm.mixture.covariance import CovarianceStructure, Floats, covariance_structure
 
-__all__ = ["MixtureParameters", "checked_array"]
+__all__ = ["MixtureParameters", "checked_array", "read_only"]
 
 # How far from 1 the weights may sum, as in scikit-learn: rounding of float64 inputs, not mistakes.
 WEIGHT_SUM_TOLERANCE = 1e-8
@@ -78,13 +79,12 @@ class MixtureParameters:
         means = checked_array("means", means, (len(weights), -1))
         covariances = checked_array("covariances", covariances, structure.shape(*means.shape))
         check_symmetric("covariances", covariances, structure)
-        sound = structure.is_positive_definite(covariances, len(weights))
+        factors, sound = structure.precisions_cholesky(covariances, len(weights))
         if not sound.all():
             raise DegenerateMixtureError(
                 f"covariances: expected positive definite covariances; that of component {int(np.argmin(sound))} is not"
             )
-        factors = structure.precisions_cholesky(covariances)
-        return cls(covariance_type, weights, means, covariances, factors)
+        return cls(covariance_type, weights, means, covariances, read_only(factors))
 
     @classmethod
     def from_precisions(
@@ -134,29 +134,44 @@ class MixtureParameters:
 def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Return a read-only float64 array of the expected shape, where -1 stands for any length of at least 1.
 
+    It is a copy, unless the array given is just that and nobody else's.
+
     Raises
     ------
     ParameterError
         If the value is not numeric, has another shape, or holds NaN or infinity.
     """
-    try:
-        array = np.array(value, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise ParameterError(
-            f"{name}: expected an array of real numbers; got {type(value).__name__} ({error})"
-        ) from None
-    expected = (
-        "(" + ", ".join("n" if length < 0 else str(length) for length in shape) + ("," if len(shape) == 1 else "") + ")"
-    )
+    if isinstance(value, np.ndarray) and _is_settled(value):
+        array = value
+    else:
+        try:
+            array = read_only(np.array(value, dtype=np.float64, order="C"))
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"{name}: expected an array of real numbers; got {type(value).__name__} ({error})"
+            ) from None
     fits = array.ndim == len(shape) and all(
         have == want or (want < 0 and have > 0) for have, want in zip(array.shape, shape, strict=True)
     )
     if not fits:
+        lengths = ", ".join("n" if length < 0 else str(length) for length in shape)
+        expected = f"({lengths},)" if len(shape) == 1 else f"({lengths})"
         raise ParameterError(f"{name}: expected shape {expected}; got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ParameterError(f"{name}: expected finite numbers; got NaN or infinity")
+    return array
+
+
+def read_only(array: Floats) -> Floats:
+    """Make an array that nobody else writes to read-only, and return it."""
     array.flags.writeable = False
     return array
+
+
+def _is_settled(array: NDArray[Any]) -> bool:
+    """Whether an array is read-only float64 numbers in C order that are not part of another array."""
+    flags = array.flags
+    return array.dtype == np.float64 and flags.c_contiguous and flags.owndata and not flags.writeable
 
 
 def checked_weights(weights: ArrayLike) -> Floats:

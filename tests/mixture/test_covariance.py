@@ -47,34 +47,46 @@ def test_shape_and_number_of_parameters_are_scikit_learns(structure, drawn):
 
 def test_factors_are_scikit_learns(structure, drawn):
     expected = _compute_precision_cholesky(drawn.covariances, structure.name)
-    assert_allclose(structure.precisions_cholesky(drawn.covariances), expected, rtol=1e-12, atol=1e-14)
+    assert_allclose(structure.precisions_cholesky(drawn.covariances, 3)[0], expected, rtol=1e-12, atol=1e-14)
 
 
 def test_factors_of_covariances_and_of_their_precisions_agree(structure, drawn):
-    expected = structure.precisions_cholesky(drawn.covariances)
+    expected, _ = structure.precisions_cholesky(drawn.covariances, 3)
     assert_allclose(structure.factor_precisions(drawn.precisions), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_covariances_come_back_from_their_factors(structure, drawn):
-    factors = structure.precisions_cholesky(drawn.covariances)
+    factors, _ = structure.precisions_cholesky(drawn.covariances, 3)
     assert_allclose(structure.covariances(factors), drawn.covariances, rtol=1e-12, atol=1e-14)
     assert_allclose(structure.precisions(factors), drawn.precisions, rtol=1e-12, atol=1e-14)
 
 
 def test_positive_definiteness_is_told_per_component(structure, drawn):
-    assert structure.is_positive_definite(drawn.covariances, 3).tolist() == [True, True, True]
+    assert structure.precisions_cholesky(drawn.covariances, 3)[1].tolist() == [True, True, True]
     spoilt = drawn.covariances.copy()
     spoilt[1] = -spoilt[1]
     expected = [False, False, False] if structure.name == "tied" else [True, False, True]
-    assert structure.is_positive_definite(spoilt, 3).tolist() == expected
+    factors, sound = structure.precisions_cholesky(spoilt, 3)
+    assert sound.tolist() == expected
+    own = np.broadcast_to(factors, (3, *factors.shape)) if structure.name == "tied" else factors
+    assert [bool(np.isfinite(one).all()) for one in own] == expected
 
 
-def test_not_a_number_is_not_positive_definite(structure, drawn):
-    assert not structure.is_positive_definite(np.full_like(drawn.covariances, np.nan), 3).any()
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_not_positive_definite(structure, drawn, value):
+    whole = np.full_like(drawn.covariances, value)
+    assert not structure.precisions_cholesky(whole, 3)[1].any()
+    for place in np.ndindex(drawn.covariances.shape):
+        spoilt = drawn.covariances.copy()
+        spoilt[place] = value
+        if structure.has_matrices:
+            spoilt[(*place[:-2], *place[:-3:-1])] = value
+        component = slice(None) if structure.name == "tied" else place[0]
+        assert not np.any(structure.precisions_cholesky(spoilt, 3)[1][component])
 
 
 def test_whitened_length_and_determinant_give_the_density(structure, drawn):
-    factors = structure.precisions_cholesky(drawn.covariances)
+    factors, _ = structure.precisions_cholesky(drawn.covariances, 3)
     centred = np.ascontiguousarray(drawn.rows.T) - drawn.means[:, :, None]
     distance = (structure.whiten(centred, factors, out=np.empty_like(centred)) ** 2).sum(axis=1)
     log_determinants = np.broadcast_to(structure.log_determinants(factors, 3), 3)
@@ -88,7 +100,7 @@ def test_whitened_length_and_determinant_give_the_density(structure, drawn):
 def test_whitening_leaves_its_argument_alone(structure, drawn):
     centred = np.ascontiguousarray(drawn.rows.T) - drawn.means[:, :, None]
     before = centred.copy()
-    structure.whiten(centred, structure.precisions_cholesky(drawn.covariances), out=np.empty_like(centred))
+    structure.whiten(centred, structure.precisions_cholesky(drawn.covariances, 3)[0], out=np.empty_like(centred))
     assert (centred == before).all()
 
 
@@ -135,4 +147,4 @@ def test_two_halves_have_the_moments_of_the_whole(structure, drawn):
         assert_allclose(np.trace(whole), np.trace(before[1]).astype(float))
     else:
         assert_allclose(whole, before[1].astype(float), atol=1e-14)
-    assert structure.is_positive_definite(halves, 3).all()
+    assert structure.precisions_cholesky(halves, 3)[1].all()

@@ -29,15 +29,13 @@ class DiagonalCovariance(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
-    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
-        sound: NDArray[np.bool_] = np.all(np.isfinite(covariances) & (covariances > 0), axis=1)
-        return sound
-
     def variances(self, covariances: Floats) -> Floats:
         return covariances
 
-    def precisions_cholesky(self, covariances: Floats) -> Floats:
-        return factor_from_variance(covariances)
+    def precisions_cholesky(self, covariances: Floats, n_components: int) -> tuple[Floats, NDArray[np.bool_]]:
+        factors, positive = factor_from_variance(covariances)
+        sound: NDArray[np.bool_] = np.all(positive, axis=1)
+        return factors, sound
 
     def factor_precisions(self, precisions: Floats) -> Floats:
         return factor_from_precision(precisions)

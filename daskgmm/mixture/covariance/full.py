@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance.matrix import (
-    cholesky_exists,
     congruent,
     factor_from_precision,
     factors_from_covariances,
@@ -31,15 +30,10 @@ class FullCovariance(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
 
-    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
-        if cholesky_exists(covariances):  # one call of NumPy for all of them
-            return np.ones(n_components, dtype=bool)
-        return np.array([cholesky_exists(covariance) for covariance in covariances])
-
     def variances(self, covariances: Floats) -> Floats:
         return np.diagonal(covariances, axis1=1, axis2=2)
 
-    def precisions_cholesky(self, covariances: Floats) -> Floats:
+    def precisions_cholesky(self, covariances: Floats, n_components: int) -> tuple[Floats, NDArray[np.bool_]]:
         return factors_from_covariances(covariances)
 
     def factor_precisions(self, precisions: Floats) -> Floats:
@@ -94,10 +88,13 @@ class FullCovariance(CovarianceStructure):
 
     def estimate(self, second: Floats, first: Floats, counts: Floats, reg_covar: float) -> Floats:
         step = first / counts[:, None]
-        covariances = second / counts[:, None, None] - step[:, :, None] * step[:, None, :]
+        covariances = second / counts[:, None, None]
+        covariances -= step[:, :, None] * step[:, None, :]
         # Rounding in the matrix products leaves the two triangles apart by some ulp; factors are taken from one.
-        covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
-        return covariances + reg_covar * np.eye(first.shape[1])
+        covariances = covariances + covariances.transpose(0, 2, 1)
+        covariances /= 2
+        np.einsum("kdd->kd", covariances)[...] += reg_covar
+        return covariances
 
     def split(self, covariances: Floats, source: int, target: int, n_features: int) -> tuple[Floats, Floats]:
         axis = half_axis(covariances[source])

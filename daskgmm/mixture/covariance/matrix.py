@@ -5,30 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from daskgmm.mixture.covariance.structure import Floats
 
 __all__ = [
-    "cholesky_exists",
     "congruent",
-    "factor_from_covariance",
     "factor_from_precision",
     "factors_from_covariances",
     "half_axis",
     "inverse_gram",
 ]
-
-
-def cholesky_exists(matrices: Floats) -> bool:
-    """Return whether one matrix or all (..., n_features, n_features) are finite and numerically positive definite."""
-    if not np.isfinite(matrices).all():
-        return False
-    try:
-        np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def congruent(matrices: Floats, factors: Floats) -> Floats:
@@ -37,16 +25,21 @@ def congruent(matrices: Floats, factors: Floats) -> Floats:
     return (products + np.swapaxes(products, -1, -2)) / 2
 
 
-def factor_from_covariance(covariance: Floats) -> Floats:
-    """Return the upper triangular P with P P^T the inverse of a positive definite covariance."""
-    lower: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-    return triangular_inverse(lower, lower=True).T
+def factors_from_covariances(covariances: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the upper triangular P with P P^T the inverse of each covariance, and which are positive definite.
 
-
-def factors_from_covariances(covariances: Floats) -> Floats:
-    """Return those of covariances (n_components, n_features, n_features)."""
-    lower: Floats = np.asarray(np.linalg.cholesky(covariances), dtype=np.float64)
-    return np.stack([triangular_inverse(one, lower=True).T for one in lower])
+    `covariances` is (n_components, n_features, n_features); those that are not finite are not positive definite, and
+    where they are not P is NaN.
+    """
+    factors, sound = np.full(covariances.shape, np.nan), np.zeros(len(covariances), dtype=bool)
+    for k, covariance in enumerate(covariances):
+        # Columns one after another are what LAPACK wants, and the rows of a symmetric matrix are its columns.
+        lower, failed = dpotrf(covariance.T, lower=True)
+        # What is not finite anywhere has made the pivot of its row so.
+        sound[k] = not failed and math.isfinite(lower.trace())
+        if sound[k]:
+            factors[k] = triangular_inverse(lower, lower=True).T
+    return factors, sound
 
 
 def factor_from_precision(precision: Floats) -> Floats:

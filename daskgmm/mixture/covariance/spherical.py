@@ -29,13 +29,10 @@ class SphericalCovariance(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
 
-    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
-        return np.isfinite(covariances) & (covariances > 0)
-
     def variances(self, covariances: Floats) -> Floats:
         return covariances[:, None]
 
-    def precisions_cholesky(self, covariances: Floats) -> Floats:
+    def precisions_cholesky(self, covariances: Floats, n_components: int) -> tuple[Floats, NDArray[np.bool_]]:
         return factor_from_variance(covariances)
 
     def factor_precisions(self, precisions: Floats) -> Floats:

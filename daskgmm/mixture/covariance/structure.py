@@ -42,16 +42,15 @@ class CovarianceStructure(ABC):
         """Return the number of free parameters in the covariances."""
 
     @abstractmethod
-    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
-        """Return for each component whether its covariance is positive definite, shape (n_components,)."""
-
-    @abstractmethod
     def variances(self, covariances: Floats) -> Floats:
         """Return each component's variances along the features, broadcastable to (n_components, n_features)."""
 
     @abstractmethod
-    def precisions_cholesky(self, covariances: Floats) -> Floats:
-        """Return the factors P of the precisions of positive definite covariances."""
+    def precisions_cholesky(self, covariances: Floats, n_components: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the factors P of the precisions, and for which components (n_components,) there are any.
+
+        There are where a covariance is positive definite, and finite; elsewhere factors are not.
+        """
 
     @abstractmethod
     def factor_precisions(self, precisions: Floats) -> Floats:

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance.matrix import (
-    cholesky_exists,
     congruent,
-    factor_from_covariance,
     factor_from_precision,
+    factors_from_covariances,
     half_axis,
     inverse_gram,
 )
@@ -31,15 +30,13 @@ class TiedCovariance(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
-    def is_positive_definite(self, covariances: Floats, n_components: int) -> NDArray[np.bool_]:
-        return np.full(n_components, cholesky_exists(covariances))
-
     def variances(self, covariances: Floats) -> Floats:
         diagonal: Floats = np.diagonal(covariances)
         return diagonal[None, :]
 
-    def precisions_cholesky(self, covariances: Floats) -> Floats:
-        return factor_from_covariance(covariances)
+    def precisions_cholesky(self, covariances: Floats, n_components: int) -> tuple[Floats, NDArray[np.bool_]]:
+        factors, sound = factors_from_covariances(covariances[None])
+        return factors[0], np.repeat(sound, n_components)
 
     def factor_precisions(self, precisions: Floats) -> Floats:
         return factor_from_precision(precisions)

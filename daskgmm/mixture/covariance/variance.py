@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daskgmm.mixture.covariance.structure import Floats
 
 __all__ = ["factor_from_precision", "factor_from_variance", "inverse_square", "square"]
 
 
-def factor_from_variance(variances: Floats) -> Floats:
-    """Return 1 / sqrt(variance) of positive variances."""
-    return 1.0 / np.sqrt(variances)
+def factor_from_variance(variances: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return 1 / sqrt(variance), and which variances are positive and finite; of others NaN."""
+    sound = np.isfinite(variances) & (variances > 0)
+    return 1.0 / np.sqrt(variances, out=np.full(variances.shape, np.nan), where=sound), sound
 
 
 def factor_from_precision(precisions: Floats) -> Floats:
