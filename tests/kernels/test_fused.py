@@ -19,6 +19,7 @@ from daskgmm.kernels.fused import (
     share_of_near_pairs,
 )
 from daskgmm.kernels.fused.formulations import TILE_ROWS
+from daskgmm.kernels.per_row import responsibilities
 from daskgmm.kernels.quadratic_form import lost_digits_ratio
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
@@ -155,6 +156,29 @@ def test_what_is_left_out_is_less_than_1e_20_of_a_row():
     assert_array_equal(statistics.second[1], 0.0)
     assert_allclose(statistics.second[1], expected.second[1], atol=512 * 1e-20 * 2 * 48.0)
     assert_allclose(statistics.counts, expected.counts, rtol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1e-3, 1e-9, 1e-15])
+@pytest.mark.parametrize("n_features", [24, 64])
+def test_what_is_left_out_of_a_component_that_holds_little_changes_no_digit_of_it(weight, n_features):
+    generator = np.random.default_rng(0)
+    spread = np.stack([np.ones(n_features), np.linspace(0.5, 2.0, n_features)])
+    parameters = MixtureParameters.from_covariances(
+        weights=[1 - weight, weight],
+        means=np.stack([np.zeros(n_features), np.full(n_features, 8 / n_features**0.5)]),
+        covariances=spread[:, :, None] * np.eye(n_features),
+        covariance_type="full",
+    )
+    rows = generator.normal(size=(3000, n_features))
+    rows[: int(3000 * weight)] += parameters.means[1]
+    generator.shuffle(rows)
+    statistics, expected = e_step(rows, None, parameters), centred_moments(rows, None, parameters)
+    shares = responsibilities(rows, parameters)[:, 1]
+    # Responsibilities below 1e-20 are left out in any case.
+    few, scale = 1e-20 * len(rows) * 4 * n_features, 1e-13 * np.abs(expected.second[1]).max()
+    assert (shares < 1e-14 * shares.mean()).sum() > 10
+    assert_allclose(statistics.first[1], expected.first[1], rtol=1e-13, atol=scale + few)
+    assert_allclose(statistics.second[1], expected.second[1], rtol=1e-13, atol=scale + few)
 
 
 @pytest.mark.parametrize("weights", [np.ones(300, dtype="f4"), np.ones(300, dtype=int), np.ones(600)[::2], [1] * 300])

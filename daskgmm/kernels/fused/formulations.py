@@ -60,7 +60,7 @@ class CentredSums:
     usual_log: float
     """What is taken out of all log densities."""
     given: tuple[Any, ...]
-    """Arguments of the loops from the centre to the smallest root."""
+    """Arguments of the loops from the centre to the least share of a mean."""
     log_likelihood: Floats
     """Shape (lanes,)."""
     counts: Floats
@@ -82,7 +82,8 @@ class CentredSums:
         logs = log_factors(parameters).ravel()
         usual = float(parameters.weights @ logs) - n_features / 2
         constants = clipped_logs((logs - usual) * scale, number_format)
-        given = (centre.astype(dtype), means, factors, constants, matrices, number_format.smallest_root)
+        least = (number_format.least_responsibility, number_format.least_of_mean)
+        given = (centre.astype(dtype), means, factors, constants, matrices, *least)
         sums = np.zeros((n_components, n_sums(n_features, has_matrices=matrices)))
         return cls(parameters, usual, given, np.zeros(lanes), np.zeros(n_components * lanes), sums)
 

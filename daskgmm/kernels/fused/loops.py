@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def add_moments(
 
 
 @compiled_for(
-    "void({rows}, {weights}, {values}, {table}, {table}, {values}, boolean, float64, int64, {totals}, {totals}, {sums})"
+    "void({rows}, {weights}, {values}, {table}, {table}, {values}, boolean, float64, float64, int64,"
+    " {totals}, {totals}, {sums})"
 )
 def accumulate(
     rows: Any,
@@ -98,7 +100,8 @@ def accumulate(
     factors: Any,
     constants: Any,
     has_matrices: bool,
-    smallest_root: float,
+    least_responsibility: float,
+    least_of_mean: float,
     tile_rows: int,
     log_likelihood: Any,
     counts: Any,
@@ -120,8 +123,9 @@ def accumulate(
     constants : array of shape (n_components,)
         Logarithm to base 2 of the density at the mean, component's weight included; half of it for matrices of more
         than BLOCK features.
-    smallest_root : float
-        Rows with a smaller root of their responsibility are left out of the moments of more than BLOCK features.
+    least_responsibility, least_of_mean : float
+        Rows with a smaller responsibility are left out of the moments of more than BLOCK features; the second is in
+        units of the component's mean responsibility in the tile.
     tile_rows : int
         A multiple of BLOCK * lanes.
     log_likelihood, counts : arrays of shape (lanes,) and (n_components * lanes,)
@@ -158,6 +162,10 @@ def accumulate(
         for k in range(n_components):
             mean, sums = means[k], out[k]
             if has_roots:
+                count = 0.0
+                for lane in range(k * lanes, (k + 1) * lanes):
+                    count += lane_counts[lane]
+                smallest_root = math.sqrt(max(least_responsibility, least_of_mean * count / (n * lanes)))
                 args = (panel, panel_roots, places, kept_lanes, sums)
                 add_moments(x, n, mean, k, n_components, smallest_root, shares, *args)
             elif has_matrices:

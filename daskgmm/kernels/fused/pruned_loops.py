@@ -30,7 +30,8 @@ def add_piece(
     factors: Any,
     constants: Any,
     has_matrices: bool,
-    smallest_root: float,
+    least_responsibility: float,
+    least_of_mean: float,
     own: Any,
     log_likelihood: Any,
     counts: Any,
@@ -56,7 +57,8 @@ def add_piece(
         own_factors[:n_kept],
         own_constants[:n_kept],
         has_matrices,
-        smallest_root,
+        least_responsibility,
+        least_of_mean,
         (len(rows) + group - 1) // group * group,
         log_likelihood,
         own_counts[: n_kept * lanes],
@@ -70,7 +72,7 @@ def add_piece(
 
 @compiled_for(
     "void({table}, {weights}, {table}, {values}, {values}, int64[::1], int64[::1],"
-    " {values}, {table}, {table}, {values}, boolean, float64,"
+    " {values}, {table}, {table}, {values}, boolean, float64, float64,"
     " {table}, {table}, {values}, {values}, float64, int64, {totals}, {totals}, {sums}, boolean[::1])"
 )
 def accumulate_owned(
@@ -86,7 +88,8 @@ def accumulate_owned(
     factors: Any,
     constants: Any,
     has_matrices: bool,
-    smallest_root: float,
+    least_responsibility: float,
+    least_of_mean: float,
     whitened: Any,
     precisions: Any,
     widths: Any,
@@ -104,7 +107,7 @@ def accumulate_owned(
     ----------
     rows, weights, offsets, distances, radii, owners, edges : arrays
         As `kernels.pruned.owners.OwnedRows` has them, weights in the order of the rows or of shape (0,).
-    centre, means, factors, constants, has_matrices, smallest_root
+    centre, means, factors, constants, has_matrices, least_responsibility, least_of_mean
         As `loops.accumulate` takes them.
     whitened, precisions, widths, logs : arrays
         As `kernels.pruned.whitened.WhitenedMixture` has them; precisions in one row each.
@@ -175,7 +178,8 @@ def accumulate_owned(
                     factors,
                     constants,
                     has_matrices,
-                    smallest_root,
+                    least_responsibility,
+                    least_of_mean,
                     own,
                     log_likelihood,
                     counts,
