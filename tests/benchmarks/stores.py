@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import zarr
 from daskgmm.mixture.parameters import MixtureParameters
 from tests.benchmarks.iterations import draw_mixture
 
-__all__ = ["LARGE", "N_COMPONENTS", "N_FEATURES", "SMALL", "Layout", "drawn_parameters", "write_store"]
+__all__ = ["LARGE", "N_COMPONENTS", "N_FEATURES", "SMALL", "Layout", "drawn_parameters", "repeat_store", "write_store"]
 
 N_FEATURES, N_COMPONENTS = 8, 16
 CHUNK_ROWS = 2**18
@@ -49,4 +50,19 @@ def write_store(path: Path, layout: Layout, n_rows: int) -> Path:
         n = min(LARGE, n_rows - start)
         drawn = rows[generator.integers(len(rows), size=n)] + generator.normal(0, 0.01, (n, N_FEATURES))
         array[start : start + n] = drawn.round(3)
+    return path
+
+
+def repeat_store(path: Path, store: Path, times: int) -> Path:
+    """Write a store whose chunks are, over and over, those of another one, in the space of that one."""
+    array = zarr.open_array(store, mode="r")
+    n_rows, chunk_rows = array.shape[0], array.chunks[0]
+    repeated = zarr.create_array(
+        path, shape=(times * n_rows, N_FEATURES), chunks=array.chunks, dtype=array.dtype, compressors=array.compressors
+    )
+    whole = max(n_rows // chunk_rows, 1)  # the last chunk is filled up
+    for index in range(-(-repeated.shape[0] // chunk_rows)):
+        chunk = path / "c" / str(index) / "0"
+        chunk.parent.mkdir(parents=True)
+        os.link(store / "c" / str(index % whole) / "0", chunk)
     return path

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
+import zarr
 
 from tests.benchmarks import passes
 from tests.benchmarks.passes import Bar, Times, chunk_bars, main, markdown, pass_bars
-from tests.benchmarks.stores import LARGE, Layout, drawn_parameters, write_store
+from tests.benchmarks.stores import LARGE, Layout, drawn_parameters, repeat_store, write_store
 
 
 def test_the_bars_are_ratios_of_what_was_timed():
@@ -35,6 +37,15 @@ def test_stores_have_the_chunks_asked_for(tmp_path):
     reader = passes.stored(write_store(tmp_path / "rows.zarr", Layout("small", True, 1000), 5000))
     assert reader.rows.array.chunks == (1000, 8)
     assert reader.read(0).shape == (5000, 8)
+
+
+@pytest.mark.parametrize("n_rows", [800, 2500])
+def test_a_repeated_store_has_the_rows_again_and_again(tmp_path, n_rows):
+    store = write_store(tmp_path / "rows.zarr", Layout("small", False, 1000), n_rows)
+    rows, more = (zarr.open_array(path)[:] for path in (store, repeat_store(tmp_path / "more.zarr", store, 4)))
+    whole = rows[: max(n_rows // 1000, 1) * 1000]
+    assert more.shape == (4 * n_rows, 8)
+    assert np.array_equal(more, np.tile(whole, (6, 1))[: 4 * n_rows])
 
 
 @pytest.mark.filterwarnings("ignore:EM did not converge")
