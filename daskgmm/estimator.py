@@ -71,9 +71,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         E-step: products of NumPy's BLAS, compiled with Numba (if installed), or the faster one that is exact.
     cache : {"auto", "memory", "disk", None}, default="auto"
         Where decoded blocks stay between passes; "auto": in memory, and on disk what does not fit and is dear to read.
-    checkpoint, checkpoint_every : path or None, default=None, and int, default=1
-        File that keeps the state of `fit` every so many passes. A fit of the same data and settings that finds it goes
-        on from there, to the same bits; others are refused.
+    checkpoint, checkpoint_every : path, URL or None, default=None, and int, default=1
+        Where the state of `fit` is kept every so many passes. A fit of the same data and settings that finds it goes on
+        from there, to the same bits; others are refused.
 
     Attributes
     ----------

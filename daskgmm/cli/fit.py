@@ -26,7 +26,7 @@ __all__ = ["fit"]
 @click.option(
     "--checkpoint",
     metavar="PATH",
-    help="File that keeps the state of the fit; if it is there, the fit goes on from it.",
+    help="File or URL that keeps the state of the fit; if it is there, the fit goes on from it.",
 )
 @click.option(
     "--checkpoint-every",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskgmm.errors import CheckpointError
+from daskgmm.fitting.checkpoint_checks import check_random_state, check_same, check_shapes
 from daskgmm.fitting.in_memory import Rows
 from daskgmm.fitting.result import Progress
 from daskgmm.fitting.starts import Beginning
@@ -24,7 +25,13 @@ from daskgmm.mixture.surrogate import Proposal
 from daskgmm.mixture.trust import TrustRegion
 from daskgmm.settings import FitSettings
 from daskgmm.start import GivenStart
-from daskgmm.storage.checkpoint_file import check_checkpoint_path, read_checkpoint, write_checkpoint
+from daskgmm.storage.checkpoint_places import (
+    checkpoint_place,
+    read_checkpoint,
+    read_sample,
+    write_checkpoint,
+    write_sample,
+)
 from daskgmm.storage.dataset import RowBlocks
 
 __all__ = ["Checkpoint", "Keeper"]
@@ -49,9 +56,9 @@ class Checkpoint:
     random_state: tuple[Any, ...]
     """NumPy's, when the starts had been drawn."""
     runs: tuple[Progress, ...]
-    sample: Rows | None
+    sample: str | None
+    """Digest of the sample, which is kept by itself: it stays as it is."""
     journal: Pages
-    finished: bool
 
 
 CLASSES = (
@@ -62,7 +69,6 @@ CLASSES = (
     Pages,
     Progress,
     Proposal,
-    Rows,
     Search,
     Standing,
     SufficientStatistics,
@@ -97,13 +103,14 @@ class Keeper:
         random_state: np.random.RandomState,
         journal: Journal,
     ) -> None:
-        self._path = None if settings.checkpoint is None else check_checkpoint_path(settings.checkpoint)
+        self._place = None if settings.checkpoint is None else checkpoint_place(settings.checkpoint)
         self._every = settings.checkpoint_every
         self._journal = journal
         self._settings = {**_settings(settings, given), "random_state": _seed(random_state)}
         self._data = _data(blocks)
+        self._fit_settings, self._n_features = settings, blocks.n_features
         self._random_state: tuple[Any, ...] = ()
-        self._sample: Rows | None = None
+        self._sample: str | None = None
         self._runs: dict[int, Progress] = {}
         self._n_kept = -1
 
@@ -117,27 +124,34 @@ class Keeper:
         CheckpointError
             If the checkpoint is damaged, or of other data or settings.
         """
-        checkpoint = None if self._path is None else read_checkpoint(self._path, CLASSES)
-        if checkpoint is None:
+        checkpoint = None if self._place is None else read_checkpoint(self._place, CLASSES)
+        if checkpoint is None or self._place is None:
             return None
-        if not isinstance(checkpoint, Checkpoint):
-            raise CheckpointError(f"{self._path}: expected a checkpoint of a fit. Remove it to start anew")
-        self._check("settings", self._settings, checkpoint.settings)
-        self._check("data", self._data, checkpoint.data)
+        name, remedy = self._place.name, self._place.remedy
+        if not isinstance(checkpoint, Checkpoint) or not checkpoint.runs:
+            raise CheckpointError(f"{name}: expected a checkpoint of a fit. Remove {remedy} to start anew")
+        check_same(self._place, "settings", self._settings, checkpoint.settings)
+        check_same(self._place, "data", self._data, checkpoint.data)
         if checkpoint.packages != _packages():
-            log.warning("%s was written by %s; now there are %s", self._path, checkpoint.packages, _packages())
+            log.warning("%s was written by %s; now there are %s", name, checkpoint.packages, _packages())
+        sample = None if checkpoint.sample is None else read_sample(self._place, checkpoint.sample, (Rows,))
+        check_shapes(self._place, (checkpoint, sample), self._fit_settings, self._n_features)
+        check_random_state(self._place, checkpoint.random_state)
         random_state.set_state(checkpoint.random_state)
         self._journal.reopen(checkpoint.journal)
         self._begin(checkpoint.runs, checkpoint.sample, random_state)
         self._n_kept = self._journal.n_passes
-        log.info("%s: goes on after %d passes", self._path, self._journal.n_passes)
-        return checkpoint.runs, checkpoint.sample
+        log.info("%s: goes on after %d passes", name, self._journal.n_passes)
+        return checkpoint.runs, sample
 
     def begins(self, beginning: Beginning, random_state: np.random.RandomState) -> tuple[Progress, ...]:
         """Keep where the runs start, and return it: neither the first look nor the starts need be repeated."""
         runs = tuple(Progress(start.parameters, start.lower_bound) for start in beginning.starts)
-        self._begin(runs, beginning.sample, random_state)
-        self._keep(finished=False)
+        sample = None
+        if self._place is not None and beginning.sample is not None:
+            sample = write_sample(self._place, beginning.sample, (Rows,))
+        self._begin(runs, sample, random_state)
+        self._keep()
         return runs
 
     def note(self, run: int, progress: Progress) -> None:
@@ -147,18 +161,18 @@ class Keeper:
     def before_a_pass(self) -> None:
         """Keep where all runs stand, if enough passes have gone by; to be called while they wait for the next."""
         if self._journal.n_passes >= self._n_kept + self._every:
-            self._keep(finished=False)
+            self._keep()
 
     def ends(self) -> None:
         """Keep what the runs have found."""
-        self._keep(finished=True)
+        self._keep()
 
-    def _begin(self, runs: tuple[Progress, ...], sample: Rows | None, random_state: np.random.RandomState) -> None:
+    def _begin(self, runs: tuple[Progress, ...], sample: str | None, random_state: np.random.RandomState) -> None:
         self._runs, self._sample = dict(enumerate(runs)), sample
         self._random_state = tuple(random_state.get_state(legacy=True))
 
-    def _keep(self, *, finished: bool) -> None:
-        if self._path is None:
+    def _keep(self) -> None:
+        if self._place is None:
             return
         self._n_kept = self._journal.n_passes
         checkpoint = Checkpoint(
@@ -169,18 +183,8 @@ class Keeper:
             runs=tuple(self._runs[run] for run in sorted(self._runs)),
             sample=self._sample,
             journal=self._journal.pages,
-            finished=finished,
         )
-        write_checkpoint(self._path, checkpoint, CLASSES)
-
-    def _check(self, what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
-        differing = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
-        if differing:
-            changes = ", ".join(f"{name} was {then.get(name)!r} and is {now.get(name)!r}" for name in differing)
-            raise CheckpointError(
-                f"{self._path}: expected a checkpoint of the same {what}; {changes}. Undo the change to go on, or "
-                "remove the checkpoint to start anew"
-            )
+        write_checkpoint(self._place, checkpoint, CLASSES)
 
 
 def _settings(settings: FitSettings, given: GivenStart) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from functools import lru_cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -65,17 +67,19 @@ def as_records(tree: Any, arrays: Sequence[np.ndarray[Any, Any]], classes: Seque
         return tree
     if not isinstance(tree, dict):
         raise ValueError(f"expected records; got {type(tree).__name__}")
-    if RECORD in tree:
+    if set(tree) == {RECORD, "fields"}:
         return _record(tree, arrays, classes, depth)
-    if FLOAT in tree:
+    if set(tree) == {FLOAT}:
         return _float(tree[FLOAT])
-    if TUPLE in tree and isinstance(tree[TUPLE], list):
+    if set(tree) == {TUPLE} and isinstance(tree[TUPLE], list):
         return tuple(as_records(item, arrays, classes, depth=depth + 1) for item in tree[TUPLE])
-    if ARRAY in tree:
+    if set(tree) == {ARRAY}:
         index = tree[ARRAY]
         if type(index) is not int or not 0 <= index < len(arrays):
             raise ValueError(f"expected the number of one of {len(arrays)} arrays; got {index!r}")
         return arrays[index]
+    if any(key.startswith("$") for key in tree):
+        raise ValueError(f"expected a number, a tuple, an array or a record; got one of {sorted(tree)[:20]}")
     return {key: as_records(item, arrays, classes, depth=depth + 1) for key, item in tree.items()}
 
 
@@ -87,7 +91,41 @@ def _record(tree: dict[str, Any], arrays: Sequence[np.ndarray[Any, Any]], classe
     expected = {field.name for field in fields(kind)}
     if set(content) != expected:
         raise ValueError(f"{kind.__name__}: expected the fields {sorted(expected)}; got {sorted(content)[:20]}")
-    return kind(**{name: as_records(item, arrays, classes, depth=depth + 1) for name, item in content.items()})
+    values = {name: as_records(item, arrays, classes, depth=depth + 1) for name, item in content.items()}
+    hints = _hints(kind)
+    for name, value in values.items():
+        if not _is_one_of(value, hints[name]):
+            raise ValueError(f"{kind.__name__}.{name}: expected {hints[name]}; got {type(value).__name__}")
+    return kind(**values)
+
+
+@lru_cache(maxsize=64)
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types that a class says its fields have."""
+    return get_type_hints(kind)
+
+
+def _is_one_of(value: Any, hint: Any) -> bool:
+    """Whether a value is of a declared type: what a file says of itself may be anything."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_is_one_of(value, one) for one in arguments)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return all(_is_one_of(item, arguments[0]) for item in value)
+        return len(value) == len(arguments) and all(map(_is_one_of, value, arguments))
+    if origin in (dict, Mapping):
+        return isinstance(value, dict) and all(_is_one_of(item, arguments[1]) for item in value.values())
+    if origin is np.ndarray:
+        (number,) = get_args(arguments[1])
+        return isinstance(value, np.ndarray) and (number is Any or value.dtype == np.dtype(number))
+    if hint in (int, float):  # what is true or false is neither
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    return isinstance(value, hint)
 
 
 def _float(text: Any) -> float:
