@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from daskgmm.errors import CheckpointError, DaskGMMError, StorageError
 from daskgmm.storage.checkpoint_format import MAGIC, checkpoint_parts, checkpoint_value
 from daskgmm.storage.checkpoint_objects import ObjectPlace
-from daskgmm.storage.new_file import check_parent, whole_file
+from daskgmm.storage.new_file import check_parent, remove_left_over, whole_file
 from daskgmm.storage.zarr_open import local_path
 
 __all__ = [
@@ -148,6 +148,8 @@ class FilePlace:
         if self._path.is_dir():
             raise CheckpointError(f"{self._path}: expected a file; got a directory. Name a file in it")
         check_parent(self._path)
+        for target in (self._path, self._sample):
+            remove_left_over(target)
 
     def write(self, parts: Sequence[bytes]) -> None:
         """Write the file, and rename the one that was there."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
 from daskgmm.errors import OutputExistsError, StorageError, StoreNotFoundError
 
-__all__ = ["check_new_file", "check_parent", "sync_directory", "whole_file"]
+__all__ = ["check_new_file", "check_parent", "remove_left_over", "sync_directory", "whole_file"]
+
+# Temporary files that nobody has written to for so many seconds belong to a process that was killed.
+ABANDONED = 3600.0
 
 
 def check_new_file(path: str | os.PathLike[str]) -> None:
@@ -81,6 +86,14 @@ def whole_file(path: str | os.PathLike[str], *, previous: Path | None = None) ->
         raise StorageError(f"{path}: the file cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left_over(target: Path) -> None:
+    """Remove temporary files beside a place that killed processes had begun to write for it."""
+    for temporary in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 16}.tmp"):
+        with suppress(OSError):  # somebody else's, or removed by somebody else
+            if time.time() - temporary.stat().st_mtime > ABANDONED:
+                temporary.unlink()
 
 
 def sync_directory(directory: Path) -> None:

@@ -280,6 +280,16 @@ def test_a_full_disk_leaves_the_old_one(tmp_path, monkeypatch):
     assert_is_tree(read_checkpoint(FilePlace(tmp_path / "state"), CLASSES), 1.0)
 
 
+def test_what_killed_processes_had_begun_is_removed(tmp_path):
+    names = [f".{name}.0123456789abcdef.tmp" for name in ("state", "state.sample", "other")]
+    for name in (*names, ".state.0123456789abcde0.tmp"):
+        (tmp_path / name).touch()
+    for name in names:
+        os.utime(tmp_path / name, (0, 0))
+    checkpoint_place(tmp_path / "state")
+    assert {path.name for path in tmp_path.iterdir()} == {names[2], ".state.0123456789abcde0.tmp"}
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("", CheckpointError), ("nowhere/state", StoreNotFoundError), ("nonsense://bucket/state", CheckpointError)],
