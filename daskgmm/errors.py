@@ -22,6 +22,7 @@ __all__ = [
     "ParameterError",
     "QualityGateError",
     "RowError",
+    "SchedulerLostError",
     "StorageError",
     "StoreChangedError",
     "StoreNotFoundError",
@@ -125,6 +126,10 @@ class CheckpointError(DaskGMMError, ValueError):
 
 class ClusterError(DaskGMMError, RuntimeError):
     """The cluster could not be reached or could not finish the work: worth a retry."""
+
+
+class SchedulerLostError(ClusterError):
+    """The connection to the scheduler was lost, and with it the pass: start the scheduler and its workers again."""
 
 
 class QualityGateError(DaskGMMError, RuntimeError):

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from daskgmm.engine.kept_file import KeptFile
 from daskgmm.engine.parts import OBJECTS, BlockRange, BlockReader, Parts
-from daskgmm.engine.schedule import persist
+from daskgmm.engine.schedule import persist, values_on_cluster
 from daskgmm.engine.workers import Worker, ambient_client, ambient_workers, this_process
+from daskgmm.errors import ClusterError, SchedulerLostError
 
 __all__ = ["CACHES", "KeptParts"]
 
@@ -62,25 +63,46 @@ class KeptParts:
         self._parts = parts
         self._cache = cache
         self._n_bytes = n_bytes
+        self._client = ambient_client()
+        self._values = _values(parts)
+        """Of the data as they were given, where they are on the cluster already."""
         self._kept: Parts | None = None
+        self._kept_values: list[Any] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._kept = None
+        self._let_go()
 
     @property
     def parts(self) -> Parts:
         """The data for one pass; asked for the first time, it begins to keep blocks.
 
-        Raises what the reader raises when the store has changed since it was opened.
+        Raises what the reader raises when the store has changed since it was opened, SchedulerLostError when the client
+        that was ambient has closed since, and ClusterError when the data went away with their scheduler.
         """
+        if self._client is not None and self._client.status in ("closing", "closed") and not self._parts.local:
+            # There is no ambient cluster then, and this process would do the work of all its workers.
+            raise SchedulerLostError("expected the scheduler to stay; the connection to it was closed")
+        if _gone(self._values):
+            raise ClusterError(
+                "expected the blocks of X on the cluster, where they had been persisted; they went away with its "
+                "scheduler. Persist them again, or give data that can be read again"
+            )
         if self._parts.reader is not None:
             self._parts.reader.check_unchanged()
+        if _gone(self._kept_values):
+            self._let_go()
         if self._kept is None:
             self._kept = self._keep()
+            self._kept_values = [] if self._kept is self._parts else _values(self._kept)
         return self._kept
+
+    def _let_go(self) -> None:
+        for value in self._kept_values:
+            value.release()
+        self._kept, self._kept_values = None, []
 
     def _keep(self) -> Parts:
         parts, cache = self._parts, self._cache
@@ -91,6 +113,14 @@ class KeptParts:
         if cache != "disk" and self._n_bytes is not None and self._n_bytes <= _memory_for_blocks():
             return _keep_dask_blocks(parts)
         return parts
+
+
+def _values(parts: Parts) -> list[Any]:
+    return values_on_cluster(parts.array, *([] if parts.weights is None else [parts.weights]))
+
+
+def _gone(values: list[Any]) -> bool:
+    return any(value.cancelled() for value in values)
 
 
 def _is_shared_with_tasks() -> bool:

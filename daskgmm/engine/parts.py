@@ -47,7 +47,7 @@ class BlockReader(Protocol):
         """Raise an exception if what would be read now is not what was opened."""
 
     def start(self, block: int) -> int:
-        """Return the index of a block's first row."""
+        """Return the index of a block's first row; of the block after the last, the number of rows."""
 
     def read(self, block: int) -> NDArray[Any]:
         """Return the rows of a block, shape (n_rows, n_features)."""
@@ -101,6 +101,8 @@ class Parts:
     reader: BlockReader | None
     local: bool
     """Whether work stays on this process's threads, whatever cluster is connected."""
+    blocks_a_task: int = 1
+    """Blocks of the reader that one task works on; the last task may have fewer."""
 
     def start(self, block: int) -> int | None:
         """Return the index of a block's first row, or None when the sizes of the blocks before it are unknown."""
@@ -108,6 +110,15 @@ class Parts:
             return self.reader.start(block)
         before = self.array.chunks[0][:block]
         return None if any(np.isnan(length) for length in before) else int(sum(before))
+
+    def place(self, task: int) -> str:
+        """Return in words which rows a task works on."""
+        first, after = task * self.blocks_a_task, (task + 1) * self.blocks_a_task
+        if self.reader is not None:
+            after = min(after, self.reader.n_blocks)
+        blocks = f"block {first}" if after == first + 1 else f"blocks {first} to {after - 1}"
+        start, stop = self.start(first), self.start(after)
+        return blocks if start is None or stop is None else f"rows {start} to {stop - 1} ({blocks})"
 
 
 def parts_of_blocks(rows: da.Array, weights: da.Array | None = None, *, local: bool = False) -> Parts:
@@ -139,7 +150,7 @@ def parts_of_reader(reader: BlockReader) -> Parts:
         (name, task, 0): BlockRange(first, min(first + size, reader.n_blocks)) for task, first in enumerate(firsts)
     }
     array = da.Array(graph, name, ((1,) * len(firsts), (1,)), meta=OBJECTS)
-    return Parts(array, None, reader, local=False)
+    return Parts(array, None, reader, local=False, blocks_a_task=size)
 
 
 def range_size(n_blocks: int, n_threads: int) -> int:

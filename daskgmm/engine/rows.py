@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from daskgmm.engine.parts import BlockRange, BlockReader, parts_of_reader
 from daskgmm.engine.schedule import compute, one_thread_per_task
+from daskgmm.engine.waiting import redone
 from daskgmm.errors import RowError
 
 __all__ = ["RowFunction", "RowTarget", "map_rows", "rows_here", "store_rows", "stream_rows"]
@@ -114,7 +115,7 @@ def stream_rows(
         chunks=parts.array.chunks,
         meta=np.empty((0, 0), dtype=np.int64),
     )
-    compute(written)
+    redone(lambda: compute(written))
 
 
 def _on_range(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from typing import Any
 import dask
 from threadpoolctl import ThreadpoolController
 
-from daskgmm.engine.failures import cluster_failure
+from daskgmm.engine.failures import Place, cluster_failure
+from daskgmm.engine.waiting import cluster_get
 from daskgmm.errors import DaskGMMError
 
-__all__ = ["compute", "one_openmp_thread", "one_thread_per_task", "persist"]
+__all__ = ["compute", "one_openmp_thread", "one_thread_per_task", "persist", "values_on_cluster"]
 
 
-def compute(collection: Any, *, local: bool = False) -> Any:
+def compute(collection: Any, *, local: bool = False, place: Place | None = None) -> Any:
     """Compute one Dask collection and return its value.
 
     Parameters
@@ -25,15 +27,17 @@ def compute(collection: Any, *, local: bool = False) -> Any:
     collection : dask collection
     local : bool
         Whether to use this process's threads whatever scheduler is ambient.
+    place : callable or None
+        Key of a task -> the data that it works on, for messages.
 
     Raises
     ------
     ClusterError
         If the cluster failed, rather than the work.
     """
-    with _failures_explained():
+    with _failures_explained(place):
         # Not through dask.config, which is one for the whole process: fits in other threads would see it.
-        (value,) = dask.compute(collection, scheduler="threads" if local else None)
+        (value,) = dask.compute(collection, scheduler="threads" if local else cluster_get())
     return value
 
 
@@ -44,15 +48,29 @@ def persist(collection: Any) -> Any:
     return kept
 
 
+def values_on_cluster(*collections: Any) -> list[Any]:
+    """Return what stands for the values of collections that were persisted on a cluster; nothing without one.
+
+    Each value has `cancelled()`, which is true when it went away with its scheduler, and `release()`, which frees it
+    whoever still holds the collection, such as the traceback of a failure.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return []
+    # Unlike distributed.futures_of, this does not raise for those that are gone.
+    every = (value for collection in collections for value in dict(collection.dask).values())
+    return [value for value in every if isinstance(value, distributed.Future)]
+
+
 @contextmanager
-def _failures_explained() -> Iterator[None]:
+def _failures_explained(place: Place | None = None) -> Iterator[None]:
     """Raise ClusterError in place of a cluster's own failures."""
     try:
         yield
     except DaskGMMError:
         raise
     except Exception as error:  # user code and schedulers raise anything; what is no cluster's failure goes on as it is
-        failure = cluster_failure(error)
+        failure = cluster_failure(error, place)
         if failure is None:
             raise
         raise failure from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import dask
@@ -82,11 +83,20 @@ def sweep(parts: Parts, function: BlockFunction[Argument, Result], argument: Arg
         split_every=FAN_IN,
         meta=OBJECTS,
     )
+    # Dask runs what a block goes through as one task, under the name of its last step.
+    on_blocks = frozenset((parts.array.name, results.name, *tree.dask.dependents[results.name]))
     try:
-        result: Result = compute(tree, local=parts.local)
+        result: Result = compute(tree, local=parts.local, place=partial(_place, parts, on_blocks))
     except RowError as error:
         raise error.located(block=error.block, block_start=parts.start(error.block)) from None
     return result
+
+
+def _place(parts: Parts, on_blocks: frozenset[str], key: object) -> str | None:
+    """Return in words which rows the task of this key works on, None for one that merges results."""
+    if parts.array.numblocks[0] == 1:
+        return parts.place(0)
+    return parts.place(key[1]) if isinstance(key, tuple) and key[0] in on_blocks else None
 
 
 def _once(value: object, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import dask
 
 from daskgmm.engine.schedule import compute, one_openmp_thread
+from daskgmm.engine.waiting import redone
 
 __all__ = ["run_tasks"]
 
@@ -45,7 +46,8 @@ def run_tasks(
         )
         for index, item in enumerate(items)
     ]
-    outcomes: list[Outcome] = compute(dask.delayed(_listed)(*calls, dask_key_name=f"all-{run}"), local=local)
+    together = dask.delayed(_listed)(*calls, dask_key_name=f"all-{run}")
+    outcomes: list[Outcome] = redone(lambda: compute(together, local=local))
     return outcomes
 
 

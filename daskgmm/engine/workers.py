@@ -9,6 +9,8 @@ from typing import Any
 
 import dask
 
+from daskgmm.errors import SchedulerLostError
+
 __all__ = ["Worker", "ambient_client", "ambient_workers", "this_process"]
 
 
@@ -34,11 +36,16 @@ def ambient_client() -> Any:
 
 
 def ambient_workers() -> tuple[Worker, ...]:
-    """Return the workers of the ambient cluster; none without one."""
+    """Return the workers of the ambient cluster; none without one. Raises SchedulerLostError if it does not answer."""
     client = ambient_client()
     if client is None:
         return ()
-    known = client.scheduler_info(n_workers=-1)["workers"].values()
+    try:
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+    except OSError as error:
+        raise SchedulerLostError(
+            f"expected the scheduler to say who its workers are; it cannot be reached ({type(error).__name__}: {error})"
+        ) from error
     # A worker without a limit has the machine's memory.
     return tuple(
         Worker(int(worker["memory_limit"]) or this_process().memory_limit, int(worker["nthreads"])) for worker in known

@@ -13,6 +13,7 @@ from daskgmm.engine.parts import Parts, parts_of_blocks, parts_of_reader
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
+from daskgmm.engine.waiting import redone
 from daskgmm.errors import ClusterError, InputDataError
 from daskgmm.history import Journal
 from daskgmm.kernels import Kernel, choose_kernel
@@ -40,7 +41,7 @@ def shared_passes(
     kernel = choose_kernel(kernel_name)
 
     def one_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
-        found = sweep(data.parts, _e_steps_of_block, _BlockTask(kernel, tuple(mixtures), split))
+        found = redone(lambda: sweep(data.parts, _e_steps_of_block, _BlockTask(kernel, tuple(mixtures), split)))
         if split is NOTHING_HELD_OUT:
             _check_same_rows(journal.n_samples, found.each[0].n_samples)
         journal.passed(found.each[0].n_samples)
@@ -55,7 +56,7 @@ def shared_passes(
 def score_rows(blocks: RowBlocks, parameters: MixtureParameters) -> LogLikelihood:
     """Return the likelihood of all rows, in one pass; raises InputDataError when no row has positive weight."""
     with one_thread_per_task():
-        score: LogLikelihood = sweep(parts_of(blocks), _score_block, parameters)
+        score: LogLikelihood = redone(lambda: sweep(parts_of(blocks), _score_block, parameters))
     check_weight(score.weight, score.n_samples)
     return score
 

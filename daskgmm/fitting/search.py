@@ -14,6 +14,7 @@ from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.split import RowSplit
 from daskgmm.engine.together import run_together
 from daskgmm.engine.versions import warn_of_mixed_workers
+from daskgmm.engine.waiting import redone
 from daskgmm.errors import DegenerateMixtureError, InputDataError
 from daskgmm.fitting.judging import Judgement, judge
 from daskgmm.fitting.memory import check_memory, fit_memory
@@ -110,7 +111,7 @@ def fit_candidates(
         )
         tried = [search.candidate(one, index, outcomes) for index, one in enumerate(candidates)]
         mixtures = [one.fit.parameters for one in tried if one.fit is not None]
-        judgements = iter(judge(data.parts, mixtures, split) if mixtures else [])
+        judgements = iter(redone(lambda: judge(data.parts, mixtures, split)) if mixtures else [])
         journal.passed(look.n_samples)
     # The next search with the same generator begins elsewhere.
     random_state.randint(2)

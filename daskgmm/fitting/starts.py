@@ -9,6 +9,7 @@ import numpy as np
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.sample import FirstLook, first_look
 from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
+from daskgmm.engine.waiting import redone
 from daskgmm.fitting.exploring import best_on_sample
 from daskgmm.fitting.in_memory import Rows
 from daskgmm.fitting.passes import check_enough, check_weight
@@ -145,13 +146,15 @@ def look_at(
         If there are fewer rows than components, or no row has positive weight.
     """
     every = np.iinfo(np.int64).max
-    look = first_look(
-        data.parts,
-        n_samples=blocks.n_samples,
-        n_features=blocks.n_features,
-        size=every if size is None else size,
-        entropy=entropy,
-        split=split,
+    look = redone(
+        lambda: first_look(
+            data.parts,
+            n_samples=blocks.n_samples,
+            n_features=blocks.n_features,
+            size=every if size is None else size,
+            entropy=entropy,
+            split=split,
+        )
     )
     journal.passed(look.n_samples)
     journal.add("first-look")

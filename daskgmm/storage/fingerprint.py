@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import zarr
-from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
 
 from daskgmm.errors import StoreChangedError
+from daskgmm.storage.persistence import persistently
 from daskgmm.storage.redaction import asking
 
 __all__ = ["Fingerprint"]
@@ -40,7 +42,7 @@ class Fingerprint:
         for name in METADATA:
             path = f"{array.path}/{name}" if array.path else name
             with asking(array.store, source):
-                stored = sync(array.store.get(path, default_buffer_prototype()))
+                stored = persistently(partial(_stored, array, path), f"{source}: {name}")
             if stored is not None:
                 content = stored.to_bytes()
                 return cls(source, _description(content), hashlib.sha256(content).hexdigest())
@@ -54,6 +56,10 @@ class Fingerprint:
                 f"{self.source}: expected the array that was opened, {self.description}; found {now.description}. "
                 "Do not change a store while it is being read; start again"
             )
+
+
+def _stored(array: zarr.Array[Any], path: str) -> Buffer | None:
+    return sync(array.store.get(path, default_buffer_prototype()))
 
 
 def _description(content: bytes) -> str:

@@ -49,8 +49,8 @@ class StoredBlocks:
         self.rows.fingerprint.check(self.rows.array)
 
     def start(self, block: int) -> int:
-        """Return the index of a block's first row."""
-        return block * self.step
+        """Return the index of a block's first row; of the block after the last, the number of rows."""
+        return min(block * self.step, self.rows.shape[0])
 
     def read(self, block: int) -> NDArray[Any]:
         """Return the rows of a block, shape (n_rows, n_features); errors as `ZarrRows` has them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from math import prod
 from typing import Any
@@ -23,7 +24,9 @@ from zarr.storage import LocalStore
 from daskgmm.errors import ChunkReadError, InputDataError, MissingChunksError
 from daskgmm.mixture.dense import check_dtype
 from daskgmm.storage.fingerprint import Fingerprint
+from daskgmm.storage.persistence import persistently
 from daskgmm.storage.redaction import asking, brief, secrets_of, shareable_cause
+from daskgmm.storage.single_chunk import array_of_one_chunk
 
 __all__ = ["ZarrRows", "check_complete", "check_layout", "zarr_rows"]
 
@@ -37,8 +40,9 @@ INDEX_BYTES = 64
 class ZarrRows:
     """What Dask slices: an array-like of shape (n_samples, n_features) over a Zarr array of one or two dimensions.
 
-    Reading raises ChunkReadError, with the chunk's key and store, when a chunk cannot be read or decoded, and
-    MissingChunksError when one has disappeared since the store was opened and missing chunks are not accepted.
+    Reading raises ChunkReadError, with the chunk's key and store, when a chunk cannot be decoded, StorageError when the
+    store keeps failing to hand it out, and MissingChunksError when one has disappeared since the store was opened and
+    missing chunks are not accepted.
     """
 
     array: zarr.Array[Any] = field(repr=False)
@@ -72,39 +76,39 @@ class ZarrRows:
 
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
         rows = range(*key[0].indices(self.shape[0]))
-        selection = key if self.array.ndim == 2 else key[0]
-        block = self._read(selection)
+        selection = key if self.array.ndim == 2 else key[:1]
+        block = _read(self.array, selection)
         if isinstance(block, Exception):
-            self._raise_for_broken_chunk(rows)
-            # Every chunk can be read on its own: the failure has passed, or its cause is not in the chunks.
-            block = self._read(selection)
-        if isinstance(block, Exception):
-            secrets = secrets_of(self.array.store)
-            raise ChunkReadError(
-                f"{self.source}: rows {rows[0]} to {rows[-1]} cannot be read ({brief(block, secrets)})"
-            ) from shareable_cause(block, secrets)
+            block = self._read_chunk_by_chunk(rows, selection)
         block = block if self.array.ndim == 2 else block[:, np.newaxis]
         self._check_fill(block, rows, key[1])
         return block
 
-    def _read(self, selection: Any) -> NDArray[Any] | Exception:
-        """Return what was read, or what went wrong."""
-        try:
-            return np.asarray(self.array[selection])
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - every codec and every store has exceptions of its own
-            return error
+    def _read_chunk_by_chunk(self, rows: range, selection: tuple[slice, ...]) -> NDArray[Any]:
+        """Return what could not be read at once, or raise the error of the first chunk that cannot be had.
 
-    def _raise_for_broken_chunk(self, rows: range) -> None:
-        """Read chunk by chunk, once each, and raise ChunkReadError for the first that fails."""
-        unit = _unit(self.array)
+        Chunks are fetched again and again when the store fails in passing; what is damaged is decoded once.
+        """
+        wanted = [range(*part.indices(n)) for part, n in zip(selection, self.array.shape, strict=True)]
+        block = np.empty([len(part) for part in wanted], self.dtype)
         for index in self._chunks_of(rows):
-            region = tuple(slice(i * size, (i + 1) * size) for i, size in zip(index, unit, strict=True))
-            part = self._read(region)
-            if isinstance(part, Exception):
+            key = _key(self.array, index)
+            region = [
+                (max(i * size, part.start), min((i + 1) * size, part.stop))
+                for i, size, part in zip(index, _unit(self.array), wanted, strict=True)
+            ]
+            if any(start >= stop for start, stop in region):
+                continue
+            chunk = array_of_one_chunk(self.array, key, self.source)
+            numbers = _read(chunk, tuple(slice(*bounds) for bounds in region))
+            if isinstance(numbers, Exception):
                 secrets = secrets_of(self.array.store)
-                raise self._broken(index, brief(part, secrets)) from shareable_cause(part, secrets)
+                raise self._broken(index, brief(numbers, secrets)) from shareable_cause(numbers, secrets)
+            place = tuple(
+                slice(start - part.start, stop - part.start) for (start, stop), part in zip(region, wanted, strict=True)
+            )
+            block[place] = numbers
+        return block
 
     def _check_fill(self, block: NDArray[Any], rows: range, columns: slice) -> None:
         """Make sure that chunks which read as the fill value are stored: absent and empty ones read so too.
@@ -119,13 +123,14 @@ class ZarrRows:
             column = max(index[1] * unit[1] - first_column, 0) if self.array.ndim == 2 else 0
             if block.size == 0 or column >= block.shape[1] or not _same(block[row, column], fill):
                 continue
+            name = _key(self.array, index)
             with asking(self.array.store, self.source):
-                size = _stored_size(self.array, _key(self.array, index))
+                size = persistently(partial(_stored_size, self.array, name), f"{self.source}: the chunk {name!r}")
             if size == 0:
                 raise self._broken(index, "it is empty")
             if size is None and not self.accept_missing:
                 raise MissingChunksError(
-                    f"{self.source}: the chunk {_key(self.array, index)!r} was there when the store was opened and is "
+                    f"{self.source}: the chunk {name!r} was there when the store was opened and is "
                     "gone; restore it, and do not change a store while it is being read"
                 )
 
@@ -246,6 +251,16 @@ def _lookup(array: zarr.Array[Any], source: str) -> Callable[[str], bool]:
         return {key.removeprefix(prefix) async for key in store.list_prefix(prefix)}
 
     return sync(listed()).__contains__
+
+
+def _read(array: zarr.Array[Any], selection: tuple[slice, ...]) -> NDArray[Any] | Exception:
+    """Return what was read, or what went wrong."""
+    try:
+        return np.asarray(array[selection])
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - every codec and every store has exceptions of its own
+        return error
 
 
 def _stored_size(array: zarr.Array[Any], key: str) -> int | None:

@@ -26,6 +26,7 @@ EXPECTED = {
     errors.CheckpointError: 4,
     errors.StorageError: 5,
     errors.ClusterError: 5,
+    errors.SchedulerLostError: 5,
     errors.OutputInUseError: 6,
 }
 

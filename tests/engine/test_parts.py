@@ -85,6 +85,19 @@ def test_a_blamed_row_is_named_by_its_place_in_the_data():
         sweep(parts_of_reader(Numbers(50, 10)), blames_row_three_of_block_two, None)
 
 
+def test_a_task_is_named_by_its_rows_and_blocks():
+    with dask.config.set(num_workers=1):
+        stored = parts_of_reader(Numbers(70, 2))
+    size = stored.blocks_a_task
+    assert stored.array.numblocks[0] == -(-35 // size)
+    assert stored.place(0) == f"rows 0 to {2 * size - 1} (blocks 0 to {size - 1})"
+    # The last task has the blocks that are left.
+    assert stored.place(35 // size) == f"rows {35 // size * size * 2} to 69 (blocks {35 // size * size} to 34)"
+    rows = da.ones((10, 2), chunks=((3, 3, 4), 2))
+    assert parts_of_blocks(rows).place(2) == "rows 6 to 9 (block 2)"
+    assert parts_of_blocks(rows[rows[:, 0] > 0]).place(1) == "block 1"
+
+
 def test_a_range_reads_only_what_it_does_not_hold():
     reader = Numbers(50, 10)
     kept = (reader.read(1), reader.read(2))

@@ -4,6 +4,7 @@ import dask
 import pytest
 
 from daskgmm.engine.workers import Worker, ambient_client, ambient_workers, this_process
+from daskgmm.errors import SchedulerLostError
 
 
 class Workers:
@@ -32,6 +33,16 @@ def test_a_worker_without_a_limit_has_the_memory_of_the_machine(monkeypatch):
 def test_without_a_cluster_there_are_no_workers():
     assert ambient_workers() == ()
     assert ambient_client() is None
+
+
+def test_a_cluster_that_cannot_be_asked_is_lost(monkeypatch):
+    class Silent(Workers):
+        def scheduler_info(self, *, n_workers: int) -> dict[str, object]:
+            raise OSError("connection refused")
+
+    monkeypatch.setattr("distributed.default_client", Silent)
+    with pytest.raises(SchedulerLostError, match="connection refused"):
+        ambient_workers()
 
 
 def test_an_asynchronous_client_is_none_that_work_could_wait_for(monkeypatch):
