@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm import GaussianMixture, select_components
 from daskgmm.errors import DaskGMMError, DegenerateMixtureError, InputDataError, ParameterError, RowError
-from daskgmm.fitting import race, search
+from daskgmm.fitting import race, rivals, search
 from tests.drawn import draw
 from tests.watched import WatchedArray, bits
 
@@ -160,18 +160,18 @@ def test_a_generator_goes_on_from_search_to_search(rows):
 
 def collapsing(counts):
     """A start on the sample that fails for some numbers of components."""
-    sampled_start = search.sampled_start
+    sampled_starts = search.sampled_starts
 
     def start(sample, given, settings, random_state, **others):
         if settings.n_components in counts:
             raise DegenerateMixtureError("every component collapsed")
-        return sampled_start(sample, given, settings, random_state, **others)
+        return sampled_starts(sample, given, settings, random_state, **others)
 
     return start
 
 
 def test_candidates_that_collapse_stay_in_the_table_with_the_reason(rows, monkeypatch):
-    monkeypatch.setattr(search, "sampled_start", collapsing({3}))
+    monkeypatch.setattr(search, "sampled_starts", collapsing({3}))
     result = select_components(lazy(rows), [2, 3, 4], **FEW)
     row, model = row_of(result, 3)
     assert model is None
@@ -183,21 +183,21 @@ def test_candidates_that_collapse_stay_in_the_table_with_the_reason(rows, monkey
 
 
 def test_no_candidate_at_all_is_an_error(rows, monkeypatch):
-    monkeypatch.setattr(search, "sampled_start", collapsing({2, 3}))
+    monkeypatch.setattr(search, "sampled_starts", collapsing({2, 3}))
     with pytest.raises(DegenerateMixtureError, match=r"found none\. every component collapsed"):
         select_components(rows, [2, 3])
 
 
 def test_a_collapse_on_the_way_is_the_candidates_own(rows, monkeypatch):
-    run_from = search.run_from
+    run_from = rivals.run_from
 
-    def run(start, sample, settings, journal, number, sweep):
+    def run(start, sample, settings, journal, number, sweep, *, note):
         if settings.n_components == 4:
             sweep(start.parameters)
             raise DegenerateMixtureError("every component collapsed")
-        return run_from(start, sample, settings, journal, number, sweep)
+        return run_from(start, sample, settings, journal, number, sweep, note=note)
 
-    monkeypatch.setattr(search, "run_from", run)
+    monkeypatch.setattr(rivals, "run_from", run)
     result = select_components(lazy(rows), [3, 4], **FEW)
     assert [row["problem"] for row in result.table] == ["", "every component collapsed"]
     alone = GaussianMixture(3, **FEW).fit(lazy(rows))

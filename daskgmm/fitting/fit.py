@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.schedule import one_thread_per_task
-from daskgmm.engine.together import run_together
 from daskgmm.engine.versions import warn_of_mixed_workers
 from daskgmm.fitting.checkpoints import Keeper
 from daskgmm.fitting.memory import check_memory, fit_memory
 from daskgmm.fitting.passes import parts_of, shared_passes
 from daskgmm.fitting.result import FitResult, Start
-from daskgmm.fitting.runs import run_from
+from daskgmm.fitting.rivals import run_rivals
 from daskgmm.fitting.starts import find_starts
 from daskgmm.history import Journal
 from daskgmm.mixture.parameters import MixtureParameters
@@ -78,13 +76,7 @@ def fit_mixture(
             keeper.before_a_pass()
             return one_pass(mixtures)
 
-        runs = run_together(
-            [
-                partial(run_from, start, sample, settings, journal, run, note=keeper.note)
-                for run, start in enumerate(starts)
-            ],
-            kept_pass,
-        )
+        runs = run_rivals(starts, sample, settings, journal, kept_pass, note=keeper.note)
         keeper.ends()
     best = max(runs, key=lambda run: run.lower_bound)
     return FitResult(run=best, n_samples=journal.n_samples, n_passes=journal.n_passes, history=journal.entries)

@@ -8,7 +8,7 @@ from daskgmm.engine.memory import DASK_BLOCKS, STREAMED_BLOCKS, PassSizes, Worke
 from daskgmm.engine.parts import range_size
 from daskgmm.engine.workers import Worker, ambient_workers, this_process
 from daskgmm.errors import MemoryLimitError
-from daskgmm.fitting.exploring import EXPLORED_ROWS, EXPLORED_ROWS_A_PARAMETER
+from daskgmm.fitting.exploring import EXPLORED_ROWS, EXPLORED_ROWS_A_PARAMETER, MOST_OPTIMA
 from daskgmm.kernels import fused
 from daskgmm.mixture.covariance import covariance_structure
 from daskgmm.settings import FitSettings, sample_size
@@ -83,7 +83,7 @@ def pass_sizes(
     n_components, n_features = settings.n_components, blocks.n_features
     structure = covariance_structure(settings.covariance_type)
     # Runs from several starts share each pass.
-    n_runs = settings.n_init if settings.acceleration is None and not has_start else 1
+    n_runs = 1 if has_start else MOST_OPTIMA if settings.acceleration else settings.n_init
     means, second = n_components * (n_features + 1), math.prod(structure.shape(n_components, n_features))
     coefficients = n_components * (structure.n_quadratic(n_features) + n_features + 1)
     sampled = sample_rows(blocks, settings, has_start=has_start) or 0

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daskgmm.fitting.result import Run
-from daskgmm.mixture.em import Sweep
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.score import LogLikelihood
 from daskgmm.mixture.statistics import SufficientStatistics
 
-__all__ = ["Criterion", "Hopeless", "Race"]
+__all__ = ["Criterion", "Hopeless", "Race", "SharedPass"]
 
 Criterion = Callable[[LogLikelihood, MixtureParameters], float]
 """What candidates are compared by, known from each pass; lower is better."""
@@ -57,23 +56,25 @@ class Race:
         self._criterion = criterion
         self._seen: dict[tuple[int, str], list[_Evaluated]] = {}
 
-    def one_pass(self, mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
-        """Run the E-step of several candidates in one pass, and note how they do."""
-        found = self._one_pass(mixtures)
-        for mixture, statistics in zip(mixtures, found, strict=True):
-            total = statistics.lower_bound * statistics.weight
-            score = LogLikelihood(statistics.n_samples, statistics.weight, total)
-            self._seen.setdefault(_name(mixture), []).append(_Evaluated(mixture, score))
-        return found
+    def one_pass(self, asked: Sequence[Sequence[MixtureParameters]]) -> list[list[SufficientStatistics]]:
+        """Run the E-step of the mixtures of several candidates in one pass, and note how these do."""
+        found = iter(self._one_pass([mixture for mixtures in asked for mixture in mixtures]))
+        answers = []
+        for mixtures in asked:
+            answer = [next(found) for _ in mixtures]
+            evaluated = [_evaluated(*one) for one in zip(mixtures, answer, strict=True)]
+            self._seen.setdefault(_name(mixtures[0]), []).append(_best(evaluated))
+            answers.append(answer)
+        return answers
 
-    def watched(self, sweep: Sweep) -> Sweep:
-        """Return a candidate's sweep that raises Hopeless instead of a pass that is not worth running."""
+    def watched(self, one_pass: SharedPass) -> SharedPass:
+        """Return a candidate's pass that raises Hopeless where it is not worth running."""
 
-        def worthwhile(parameters: MixtureParameters) -> SufficientStatistics:
-            reason = self._hopeless(_name(parameters))
+        def worthwhile(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
+            reason = self._hopeless(_name(mixtures[0]))
             if reason:
                 raise Hopeless(reason)
-            return sweep(parameters)
+            return one_pass(mixtures)
 
         return worthwhile
 
@@ -107,6 +108,11 @@ class Race:
 
     def _leaders(self) -> list[tuple[tuple[int, str], _Evaluated]]:
         return [(name, _best(seen)) for name, seen in self._seen.items()]
+
+
+def _evaluated(mixture: MixtureParameters, statistics: SufficientStatistics) -> _Evaluated:
+    total = statistics.lower_bound * statistics.weight
+    return _Evaluated(mixture, LogLikelihood(statistics.n_samples, statistics.weight, total))
 
 
 def _best(seen: list[_Evaluated]) -> _Evaluated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from daskgmm.engine.tasks import run_tasks
 from daskgmm.errors import DegenerateMixtureError
 from daskgmm.fitting.in_memory import Rows, Scored, fit_rows, scored
+from daskgmm.fitting.optima import Optimum
 from daskgmm.kernels.per_row import responsibilities
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.relocation import losses_without, relocated
 from daskgmm.settings import FitSettings
 
-__all__ = ["Ground", "with_components_relocated"]
+__all__ = ["NEAR", "TOLD_BY", "Ground", "with_components_relocated"]
 
 # Each round tries moves of the components that are missed least, one of them or two, to rows of the others.
 MOST_MISSED_LEAST = 4
@@ -26,10 +27,20 @@ MOST_MOVES, FEWEST_MOVES = 24, 8
 MOST_PARAMETERS = 100_000
 # Rounds in a row that may fail: few where none has succeeded, and more the more have, for some likelihoods have many
 # optima and most have few.
-FEWEST_FAILURES, FAILURES_A_SUCCESS, MOST_FAILURES, MOST_ROUNDS = 2, 2, 6, 16
-# Moves are compared after a few steps, the best of them after some more, and the very best at its end.
-FIRST_ITERATIONS, SECOND_ITERATIONS, LAST_ITERATIONS = 10, 20, 60
-FOLLOWED = 4
+FEWEST_FAILURES, FAILURES_A_SUCCESS, MOST_FAILURES, MOST_ROUNDS = 6, 1, 8, 20
+# Optima that moves start from in turn, as long as those from the best fail: the best of many optima is often one
+# move away from another one that is good, and not from where most moves lead.
+MOST_PLACES = 2
+# Rows that tell one place from another.
+TOLD_BY = 5_000
+# Mixtures of the same rows lie nearer than this to the same optimum, as a share of n_free / n: the optimum of n rows
+# itself lies half of that from the data's (Akaike 1974).
+NEAR = 1 / 8
+# Moves are compared after a few steps, the best of them after some more, and one is followed to its end: the best that
+# does not lead to where others have led, as most moves from an optimum lead back to it. Its end is far off where EM is
+# slow; mixtures with thousands of parameters take fewer steps.
+FIRST_ITERATIONS, SECOND_ITERATIONS, FEWEST_LAST, MOST_LAST = 10, 30, 60, 200
+FOLLOWED = 6
 # Responsibilities that are held at once, 32 MiB.
 MOST_ELEMENTS = 2**22
 
@@ -60,34 +71,98 @@ class _Steps:
 
 
 def with_components_relocated(
-    best: MixtureParameters, ground: Ground, random_state: np.random.RandomState, *, local: bool
-) -> MixtureParameters:
-    """Return the best mixture that moves of single components lead to, or the one given.
+    ends: Sequence[Scored], ground: Ground, random_state: np.random.RandomState, *, local: bool
+) -> list[Scored]:
+    """Return optima, and where moves of single components lead from them.
 
     Parameters
     ----------
-    best : MixtureParameters
-        An optimum on the rows.
+    ends : sequence of Scored
+        Optima of the rows, at least one, with their mean log-likelihoods on the rows that decide.
     ground : Ground
     random_state : numpy.random.RandomState
         Where the rows that components are moved to are drawn from.
     local : bool
         Whether to stay in this process.
     """
-    n_failures, n_successes = 0, 0
-    most_failures = FEWEST_FAILURES
-    here = scored(best, ground.judged_on, ground.settings)
-    for _ in range(MOST_ROUNDS if best.n_components > 1 else 0):
-        moves = list(_moves(here.parameters, ground.explored, random_state))
-        there = _best_of(moves, ground, local=local)
-        if there is not None and there.lower_bound > here.lower_bound + ground.settings.tol * ground.tol_fraction:
-            here, n_failures, n_successes = there, 0, n_successes + 1
+    visited, places = list(ends), _Places(ground, local=local)
+    for end in ends:
+        places.add(end)
+    n_failures, n_successes, most_failures = 0, 0, FEWEST_FAILURES
+    for _ in range(MOST_ROUNDS if ends[0].parameters.n_components > 1 else 0):
+        base, highest = places.next, places.highest
+        there = _best_of(list(_moves(base.parameters, ground.explored, random_state)), ground, places, local=local)
+        if there is not None:
+            visited.append(there)
+            places.add(there)
+        if places.highest > highest + ground.settings.tol * ground.tol_fraction:
+            n_failures, n_successes = 0, n_successes + 1
             most_failures = min(MOST_FAILURES, FEWEST_FAILURES + FAILURES_A_SUCCESS * n_successes)
         else:
             n_failures += 1
+            places.failed(base)
         if n_failures == most_failures:
             break
-    return here.parameters
+    return visited
+
+
+class _Places:
+    """Where moves start from: optima that lie apart from each other, the best and, as long as moves fail, others.
+
+    Parameters
+    ----------
+    ground : Ground
+    local : bool
+        Whether to stay in this process.
+    """
+
+    def __init__(self, ground: Ground, *, local: bool) -> None:
+        self._ground = ground
+        self._local = local
+        self._told_by = ground.explored[:TOLD_BY]
+        self._ends: list[Scored] = []
+        self._optima: list[Optimum] = []
+        self._n_failures: list[int] = []
+
+    @property
+    def highest(self) -> float:
+        """The best mean log-likelihood so far."""
+        return max(end.lower_bound for end in self._ends)
+
+    @property
+    def next(self) -> Scored:
+        """Where to start from: of the best few the one that failed least, and of equals the best."""
+        order = sorted(range(len(self._ends)), key=lambda place: -self._ends[place].lower_bound)[:MOST_PLACES]
+        return self._ends[min(order, key=lambda place: self._n_failures[place])]
+
+    def failed(self, base: Scored) -> None:
+        """Note that moves from a place led nowhere better."""
+        for place, end in enumerate(self._ends):
+            self._n_failures[place] += end is base
+
+    def add(self, end: Scored) -> None:
+        """Add a place, or improve on what is known of it."""
+        ground = self._ground
+        # Moves are compared with it when they have been fitted to the rows explored.
+        steps = _Steps(ground.explored, ground.settings, SECOND_ITERATIONS, ground.tol_fraction)
+        explored = _followed_best([end.parameters], steps, local=self._local)
+        here = Optimum.on(self._told_by, *explored or [end.parameters])
+        place = self._place_of(here)
+        if place is None:
+            self._ends.append(end)
+            self._optima.append(here)
+            self._n_failures.append(0)
+        elif end.lower_bound > self._ends[place].lower_bound:
+            self._ends[place], self._optima[place] = end, here
+
+    def is_known(self, mixture: MixtureParameters) -> bool:
+        """Return whether a mixture that was fitted to the rows explored is at a known place."""
+        return self._place_of(Optimum.on(self._told_by, mixture)) is not None
+
+    def _place_of(self, here: Optimum) -> int | None:
+        apart = NEAR * here.parameters.n_free / len(self._ground.explored)
+        near = (place for place, other in enumerate(self._optima) if here.divergence(other) <= apart)
+        return next(near, None)
 
 
 def _moves(
@@ -123,19 +198,25 @@ def _rows_by_owner(
     return np.split(order, ends)[:n_components]
 
 
-def _best_of(moves: list[MixtureParameters], ground: Ground, *, local: bool) -> Scored | None:
-    """Return the best end that moves lead to; None when all collapse."""
-    settings = ground.settings
-    for rows, max_iter, n_kept in (
-        (ground.explored, FIRST_ITERATIONS, FOLLOWED),
-        (ground.explored, SECOND_ITERATIONS, 1),
-        (ground.fitted, LAST_ITERATIONS, 1),
-    ):
-        steps = _Steps(rows, settings, max_iter, ground.tol_fraction)
-        outcomes = run_tasks(_followed, moves, steps, local=local)
-        ends = sorted((one for one in outcomes if isinstance(one, Scored)), key=lambda one: -one.lower_bound)
-        moves = [end.parameters for end in ends[:n_kept]]
-    return scored(moves[0], ground.judged_on, settings) if moves else None
+def _best_of(moves: list[MixtureParameters], ground: Ground, places: _Places, *, local: bool) -> Scored | None:
+    """Return the end of the most promising move, one that is not known yet if there is one; None when all collapse."""
+    settings, tol_fraction = ground.settings, ground.tol_fraction
+    for max_iter in (FIRST_ITERATIONS, SECOND_ITERATIONS):
+        steps = _Steps(ground.explored, settings, max_iter, tol_fraction)
+        moves = _followed_best(moves, steps, local=local)[:FOLLOWED]
+    chosen = ([move for move in moves if not places.is_known(move)] or moves)[:1]
+    if not chosen:
+        return None
+    max_iter = max(FEWEST_LAST, min(MOST_LAST, MOST_PARAMETERS // chosen[0].n_free))
+    ends = _followed_best(chosen, _Steps(ground.fitted, settings, max_iter, tol_fraction), local=local)
+    return scored(ends[0], ground.judged_on, settings) if ends else None
+
+
+def _followed_best(moves: list[MixtureParameters], steps: _Steps, *, local: bool) -> list[MixtureParameters]:
+    """Return where some steps of EM lead from each of the moves, the best first, without those that collapse."""
+    outcomes = run_tasks(_followed, moves, steps, local=local)
+    ends = sorted((one for one in outcomes if isinstance(one, Scored)), key=lambda one: -one.lower_bound)
+    return [end.parameters for end in ends]
 
 
 def _followed(start: MixtureParameters, shared: _Steps) -> Scored | DegenerateMixtureError:

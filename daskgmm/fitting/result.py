@@ -48,6 +48,11 @@ class Progress:
     """What an accelerated run has learned."""
 
     @property
+    def hope(self) -> float:
+        """What the run may still gain at most, generously; infinite where nothing tells."""
+        return math.inf if self.standing is None else self.standing.hope
+
+    @property
     def run(self) -> Run:
         """The run, if it ends here."""
         return Run(self.parameters, self.converged, self.lower_bounds, self.lower_bound)

@@ -16,11 +16,13 @@ from daskgmm.engine.together import run_together
 from daskgmm.engine.versions import warn_of_mixed_workers
 from daskgmm.engine.waiting import redone
 from daskgmm.errors import DegenerateMixtureError, InputDataError
+from daskgmm.fitting.exploring import MOST_OPTIMA
 from daskgmm.fitting.judging import Judgement, judge
 from daskgmm.fitting.memory import check_memory, fit_memory
 from daskgmm.fitting.passes import parts_of, shared_passes
-from daskgmm.fitting.race import Criterion, Hopeless, Race
-from daskgmm.fitting.result import FitResult, Run, Start
+from daskgmm.fitting.race import Criterion, Hopeless, Race, SharedPass
+from daskgmm.fitting.result import FitResult, Progress, Run, Start
+from daskgmm.fitting.rivals import run_rivals
 from daskgmm.fitting.runs import run_from
 from daskgmm.fitting.starts import (
     Sample,
@@ -29,10 +31,9 @@ from daskgmm.fitting.starts import (
     look_at,
     sample_entropy,
     sample_of,
-    sampled_start,
+    sampled_starts,
 )
 from daskgmm.history import Journal
-from daskgmm.mixture.em import Sweep
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.settings import FitSettings, sample_size
 from daskgmm.start import GivenStart
@@ -106,10 +107,12 @@ def fit_candidates(
         )
         race = Race(shared_passes(data, candidates[0].kernel, journal, split=split), criterion)
         search = _Search(look, sample_of(look, local=data.parts.local), random_state, journal, race)
-        outcomes = run_together(
-            [member for index, one in enumerate(candidates) for member in search.members(one, index)], race.one_pass
-        )
-        tried = [search.candidate(one, index, outcomes) for index, one in enumerate(candidates)]
+        members = [search.members(one, index) for index, one in enumerate(candidates)]
+        outcomes = iter(run_together([member for own in members for member in own], race.one_pass))
+        tried = [
+            search.candidate(one, index, [next(outcomes) for _ in members[index]])
+            for index, one in enumerate(candidates)
+        ]
         mixtures = [one.fit.parameters for one in tried if one.fit is not None]
         judgements = iter(redone(lambda: judge(data.parts, mixtures, split)) if mixtures else [])
         journal.passed(look.n_samples)
@@ -120,9 +123,10 @@ def fit_candidates(
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How one run of a candidate ended."""
+    """How one run of a candidate ended, or the best of those that its sample had left undecided."""
 
     run: Run | None = None
+    n_passes: int = 0
     problem: str = ""
 
 
@@ -136,8 +140,8 @@ class _Search:
     journal: Journal
     race: Race
 
-    def members(self, settings: FitSettings, index: int) -> list[Callable[[Sweep], _Outcome]]:
-        """Return a candidate's runs, each as a function of what runs a pass."""
+    def members(self, settings: FitSettings, index: int) -> list[Callable[[SharedPass], _Outcome]]:
+        """Return a candidate's work, as functions of what runs a pass."""
         if settings.acceleration is not None:
             return [partial(self._accelerated, settings, index)]
         runs = self._runs(settings, index)
@@ -147,51 +151,66 @@ class _Search:
             return [partial(_failed, str(error)) for _ in runs]
         return [partial(self._plain, settings, run, start) for run, start in zip(runs, starts, strict=True)]
 
-    def candidate(self, settings: FitSettings, index: int, outcomes: Sequence[_Outcome]) -> Candidate:
-        """Return what came of a candidate, of whose runs the best counts."""
-        runs = self._runs(settings, index)
-        own = [outcomes[run] for run in runs]
+    def candidate(self, settings: FitSettings, index: int, own: Sequence[_Outcome]) -> Candidate:
+        """Return what came of a candidate, of whose outcomes the best counts."""
         found = [one.run for one in own if one.run is not None]
         if not found:
             return Candidate(settings, problem=own[0].problem)
         best = max(found, key=lambda run: run.lower_bound)
-        n_passes = 1 + max(len(run.lower_bounds) for run in found)
-        fit = FitResult(best, self.look.n_samples, n_passes, self.journal.entries_of(runs))
+        n_passes = 1 + max(outcome.n_passes for outcome in own)
+        fit = FitResult(best, self.look.n_samples, n_passes, self.journal.entries_of(self._runs(settings, index)))
         return Candidate(settings, fit, problem=own[0].problem if len(own) == 1 else "")
 
     @staticmethod
     def _runs(settings: FitSettings, index: int) -> range:
-        """Return the numbers of a candidate's runs."""
-        n_runs = settings.n_init if settings.acceleration is None else 1
+        """Return the numbers that a candidate's runs may have."""
+        n_runs = settings.n_init if settings.acceleration is None else MOST_OPTIMA
         return range(index * n_runs, (index + 1) * n_runs)
 
-    def _accelerated(self, settings: FitSettings, run: int, sweep: Sweep) -> _Outcome:
-        """Find a start on the sample and go on from it."""
+    def _accelerated(self, settings: FitSettings, index: int, one_pass: SharedPass) -> _Outcome:
+        """Find starts on the sample and go on from them."""
+        first = self._runs(settings, index).start
         try:
-            start = sampled_start(
+            starts = sampled_starts(
                 self.sample,
                 GivenStart(),
                 settings,
                 copied_state(self.random_state),
                 n_free=_n_free(settings, self.look.rows.shape[1]),
                 journal=self.journal,
-                run=run,
+                run=first,
             )
-            return _Outcome(run_from(start, self.sample.guide, settings, self.journal, run, self.race.watched(sweep)))
+            runs = run_rivals(
+                [Progress(start.parameters, start.lower_bound) for start in starts],
+                self.sample.guide,
+                settings,
+                self.journal,
+                self.race.watched(one_pass),
+                first=first,
+            )
+            return _outcome(runs)
         except DegenerateMixtureError as error:
             return _Outcome(problem=str(error))
         except Hopeless as reason:
-            return _Outcome(self.race.stopped(settings.n_components, settings.covariance_type), str(reason))
+            return _outcome([self.race.stopped(settings.n_components, settings.covariance_type)], str(reason))
 
-    def _plain(self, settings: FitSettings, run: int, start: MixtureParameters, sweep: Sweep) -> _Outcome:
+    def _plain(self, settings: FitSettings, run: int, start: MixtureParameters, one_pass: SharedPass) -> _Outcome:
         """Run plain EM from a start."""
         try:
-            return _Outcome(run_from(Start(start), None, settings, self.journal, run, sweep))
+            return _outcome(
+                [run_from(Start(start), None, settings, self.journal, run, lambda mixture: one_pass([mixture])[0])]
+            )
         except DegenerateMixtureError as error:
             return _Outcome(problem=str(error))
 
 
-def _failed(problem: str, sweep: Sweep) -> _Outcome:
+def _outcome(runs: Sequence[Run], problem: str = "") -> _Outcome:
+    """Return the best of some runs, and the passes that they took together."""
+    best = max(runs, key=lambda run: run.lower_bound)
+    return _Outcome(best, max(len(run.lower_bounds) for run in runs), problem)
+
+
+def _failed(problem: str, one_pass: SharedPass) -> _Outcome:
     """Ask for no pass."""
     return _Outcome(problem=problem)
 

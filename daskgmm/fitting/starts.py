@@ -30,7 +30,7 @@ __all__ = [
     "look_at",
     "sample_entropy",
     "sample_of",
-    "sampled_start",
+    "sampled_starts",
 ]
 
 
@@ -100,8 +100,8 @@ def find_starts(
     sample = sample_of(look, local=data.parts.local)
     if known is not None:
         return Beginning((known,), sample.guide)
-    start = sampled_start(sample, given, settings, random_state, n_free=checked.n_free, journal=journal)
-    return Beginning((start,), sample.guide)
+    starts = sampled_starts(sample, given, settings, random_state, n_free=checked.n_free, journal=journal)
+    return Beginning(tuple(starts), sample.guide)
 
 
 def _is_whole(blocks: RowBlocks, size: int | None) -> bool:
@@ -170,7 +170,7 @@ def sample_of(look: FirstLook, *, local: bool) -> Sample:
     return Sample(rows, look.is_complete, local)
 
 
-def sampled_start(
+def sampled_starts(
     sample: Sample,
     given: GivenStart,
     settings: FitSettings,
@@ -179,15 +179,18 @@ def sampled_start(
     n_free: int,
     journal: Journal,
     run: int = 0,
-) -> Start:
-    """Return the best start that many on the sample lead to; raises what `best_on_sample` raises."""
+) -> list[Start]:
+    """Return the best start that many on the sample lead to, and those that the sample cannot tell from it.
+
+    Raises what `best_on_sample` raises.
+    """
     rows = sample.rows
-    best = best_on_sample(
+    optima = best_on_sample(
         rows, given, settings, random_state, is_complete=sample.is_complete, n_free=n_free, local=sample.local
     )
-    bound = choose_kernel(settings.kernel)(rows.values, rows.weights, best).lower_bound
+    bound = choose_kernel(settings.kernel)(rows.values, rows.weights, optima[0]).lower_bound
     journal.add("sample", run=run, lower_bound=bound, sample_rows=len(rows))
-    return Start(best)
+    return [Start(optimum) for optimum in optima]
 
 
 def sample_entropy(random_state: np.random.RandomState) -> int:

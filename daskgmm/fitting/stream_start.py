@@ -100,7 +100,7 @@ def start_of_stream(
         # Rows next to each other are often alike, and starts are judged on a part of them: another one each time.
         shuffled = _shuffled(rows, random_state)
         try:
-            start = best_on_sample(
+            start, *_ = best_on_sample(
                 shuffled, given, settings, random_state, is_complete=False, n_free=wanted.n_free, local=True
             )
             ends.append(_fitted(start, shuffled, settings))

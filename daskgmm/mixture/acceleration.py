@@ -33,6 +33,11 @@ class Standing:
     proposal: Proposal | None
     """The proposal that this is; None when it is an EM step."""
 
+    @property
+    def hope(self) -> float:
+        """What the climb may still gain at most, in nats per unit of weight, generously; infinite if nothing tells."""
+        return self.search.hope(self.proposal)
+
 
 @dataclass(frozen=True, slots=True)
 class AcceleratedState:

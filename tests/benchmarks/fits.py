@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import process_time
@@ -14,11 +14,14 @@ from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from daskgmm.fitting.exploring import best_on_sample
 from daskgmm.fitting.in_memory import Rows
+from daskgmm.fitting.result import Progress
+from daskgmm.fitting.rivals import run_rivals
+from daskgmm.history import Journal
 from daskgmm.kernels import choose_kernel
 from daskgmm.kernels.likelihood import log_likelihood
-from daskgmm.mixture.acceleration import accelerated_maximization
 from daskgmm.mixture.em import EMState, expectation_maximization
 from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.mixture.statistics import SufficientStatistics
 from daskgmm.settings import FitSettings
 from daskgmm.start import GivenStart, start_parameters
 from tests.benchmarks.mixtures import Case
@@ -55,18 +58,24 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The rows of a case, a sample of them, and where the best of several starts on the sample ended."""
+    """The rows of a case, a sample of them, and the optima of the sample that a fit starts from."""
 
     case: Case
     rows: Floats
     sample: Floats
-    start: MixtureParameters
+    starts: tuple[MixtureParameters, ...]
+    """The best on the sample first."""
     seconds: float
     """CPU time of the starts."""
 
+    @property
+    def start(self) -> MixtureParameters:
+        """The best on the sample."""
+        return self.starts[0]
+
     def at(self, start: MixtureParameters) -> Prepared:
         """Return the same rows and sample with another start."""
-        return replace(self, start=start)
+        return replace(self, starts=(start,))
 
 
 def prepare(case: Case, *, seed: int = 0, sample_rows: int = SAMPLE_ROWS) -> Prepared:
@@ -77,7 +86,7 @@ def prepare(case: Case, *, seed: int = 0, sample_rows: int = SAMPLE_ROWS) -> Pre
     size = max(sample_rows, SAMPLE_ROWS_A_PARAMETER * n_free)
     sample = rows[generator.permutation(len(rows))[:size]]
     began = process_time()
-    start = best_on_sample(
+    starts = best_on_sample(
         Rows(sample, None),
         GivenStart(),
         FitSettings(case.n_components, case.covariance_type, tol=START_TOL, reg_covar=REG_COVAR),
@@ -86,25 +95,32 @@ def prepare(case: Case, *, seed: int = 0, sample_rows: int = SAMPLE_ROWS) -> Pre
         n_free=n_free,
         local=True,
     )
-    return Prepared(case, rows, sample, start, process_time() - began)
+    return Prepared(case, rows, sample, tuple(starts), process_time() - began)
 
 
-def accelerated_path(prepared: Prepared, *, tol: float, max_passes: int, has_sample: bool = True) -> Path:
-    """Fit by accelerated maximisation; the first look, which draws the sample, is the first pass."""
+def accelerated_path(prepared: Prepared, *, tol: float, max_passes: int) -> Path:
+    """Fit as the package does, from all starts in the same passes; the first look at the data is the first pass.
+
+    What counts of a pass is the best of the mixtures that it evaluated, and of those before it.
+    """
     kernel = choose_kernel("auto")
+    case, bounds = prepared.case, [-math.inf]
+
+    def one_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
+        found = [kernel(prepared.rows, None, mixture) for mixture in mixtures]
+        bounds.append(max(bounds[-1], *(statistics.lower_bound for statistics in found)))
+        return found
+
     began = process_time()
-    states = list(
-        accelerated_maximization(
-            prepared.start,
-            partial(kernel, prepared.rows, None),
-            partial(kernel, prepared.sample, None) if has_sample else None,
-            reg_covar=REG_COVAR,
-            tol=tol,
-            max_iter=max_passes - 1,
-        )
+    runs = run_rivals(
+        [Progress(start, -math.inf) for start in prepared.starts],
+        Rows(prepared.sample, None),
+        FitSettings(case.n_components, case.covariance_type, tol=tol, reg_covar=REG_COVAR, max_iter=max_passes - 1),
+        Journal(row_bytes=prepared.rows[0].nbytes, n_samples=len(prepared.rows)),
+        one_pass,
     )
-    bounds = (-math.inf, *(state.best_lower_bound for state in states))
-    return Path(bounds, states[-1].best, process_time() - began + prepared.seconds, states[-1].converged)
+    best = max(runs, key=lambda run: run.lower_bound)
+    return Path(tuple(bounds), best.parameters, process_time() - began + prepared.seconds, best.converged)
 
 
 def plain_path(rows: Floats, start: MixtureParameters, *, tol: float, max_passes: int) -> Path:

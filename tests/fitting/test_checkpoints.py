@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 
 import dask.array as da
 import numpy as np
@@ -73,7 +74,7 @@ def steps(mixture: GaussianMixture) -> list:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stop", [1, 2, 4])
+@pytest.mark.parametrize("stop", [1, 2, 4, 7])
 def test_a_fit_that_was_stopped_ends_in_the_same_bits(store, tmp_path, stop_at, kind, stop):
     calls = stop_at(0)
     expected = fit(store, **KINDS[kind])
@@ -123,6 +124,13 @@ def test_a_checkpoint_without_its_sample_is_refused(store, tmp_path, damage):
         sample.write_bytes(sample.read_bytes()[:-1] if damage == "cut" else (tmp_path / "other.sample").read_bytes())
     with pytest.raises(CheckpointError, match=r"expected the sample .* Remove state, state.previous and state.sample"):
         fit(store, tmp_path / "state", **KINDS["accelerated"])
+
+
+def test_several_optima_are_fitted_and_dropped_before_the_last_stop(store):
+    """Above, the kind "accelerated" is stopped while three runs share passes, and when one is left."""
+    runs = Counter(step["pass"] for step in fit(store, **KINDS["accelerated"]).history_ if step["phase"] != "sample")
+    assert [runs[number] for number in (2, 3, 5)] == [3, 3, 3]
+    assert runs[8] == 1
 
 
 def test_keeping_checkpoints_changes_nothing(store, tmp_path):

@@ -28,10 +28,14 @@ def rows() -> Rows:
     return Rows(draw("full", n_rows=800, n_components=6, n_features=2, spread=4.0, seed=4).rows, None)
 
 
-def found(rows, settings=SETTINGS, *, seed=0, is_complete=True, local=False):
+def all_found(rows, settings=SETTINGS, *, seed=0, is_complete=True, local=False, n_free=35):
     return best_on_sample(
-        rows, GivenStart(), settings, np.random.RandomState(seed), is_complete=is_complete, n_free=35, local=local
+        rows, GivenStart(), settings, np.random.RandomState(seed), is_complete=is_complete, n_free=n_free, local=local
     )
+
+
+def found(rows, settings=SETTINGS, **others):
+    return all_found(rows, settings, **others)[0]
 
 
 def bound(parameters, rows) -> float:
@@ -40,6 +44,10 @@ def bound(parameters, rows) -> float:
 
 def mixture_bits(mixture) -> bytes:
     return bits(mixture.weights, mixture.means, mixture.covariances)
+
+
+def all_bits(mixtures) -> list[bytes]:
+    return [mixture_bits(mixture) for mixture in mixtures]
 
 
 def alone(rows, settings, seed) -> MixtureParameters:
@@ -74,7 +82,10 @@ def test_more_starts_may_be_asked_for(rows, monkeypatch):
     monkeypatch.setattr(exploring, "run_tasks", counted)
     found(rows, replace(SETTINGS, n_init=3))
     found(rows, replace(SETTINGS, n_init=20))
-    assert calls == [32, 4, 48, 4]
+    starts, more = calls[: calls.index(80)], calls[calls.index(80) :]
+    assert (starts[0], more[0]) == (64, 80)
+    for followed in (starts[1:], more[1:]):
+        assert all(1 <= number <= most for number, most in zip(followed, (32, 16, 8, 4), strict=True))
 
 
 def test_a_start_that_has_fitted_single_rows_loses_on_rows_held_out(monkeypatch):
@@ -91,7 +102,7 @@ def test_a_start_that_has_fitted_single_rows_loses_on_rows_held_out(monkeypatch)
     smooth = MixtureParameters.from_covariances(
         weights=smooth.weights, means=smooth.means, covariances=smooth.covariances, covariance_type="spherical"
     )
-    starts = iter([peaks, *[smooth] * 31])
+    starts = iter([peaks, *[smooth] * 63])
     monkeypatch.setattr(exploring, "start_parameters", lambda *args, **kwargs: next(starts))
     monkeypatch.setattr(exploring, "LAST_ITERATIONS", 1)
     settings = FitSettings(4, covariance_type="spherical", reg_covar=1e-9, tol=1e-3)
@@ -116,7 +127,7 @@ def failing(n_fail):
 
 
 def test_starts_that_collapse_are_passed_over(rows, monkeypatch):
-    monkeypatch.setattr(exploring, "start_parameters", failing(30))
+    monkeypatch.setattr(exploring, "start_parameters", failing(60))
     with dask.config.set(scheduler="synchronous"):
         assert np.isfinite(bound(found(rows), rows))
 
@@ -130,10 +141,10 @@ def test_all_starts_collapsing_is_an_error(rows, monkeypatch):
 @pytest.mark.parametrize("is_complete", [True, False])
 def test_a_seed_decides_the_bits_on_every_scheduler(rows, client, is_complete):
     settings = replace(SETTINGS, init_params="kmeans")
-    on_cluster = mixture_bits(found(rows, settings, is_complete=is_complete))
-    assert mixture_bits(found(rows, settings, is_complete=is_complete, local=True)) == on_cluster
+    on_cluster = all_bits(all_found(rows, settings, is_complete=is_complete))
+    assert all_bits(all_found(rows, settings, is_complete=is_complete, local=True)) == on_cluster
     with dask.config.set(scheduler="synchronous"):
-        assert mixture_bits(found(rows, settings, is_complete=is_complete)) == on_cluster
+        assert all_bits(all_found(rows, settings, is_complete=is_complete)) == on_cluster
 
 
 def test_a_sample_of_as_few_rows_as_components_is_enough(rows):
@@ -146,3 +157,32 @@ def test_k_means_leaves_the_filters_of_warnings_alone(rows):
     before = list(warnings.filters)
     found(Rows(np.repeat(rows.values[:3], 20, axis=0), None), replace(SETTINGS, init_params="kmeans"), local=True)
     assert warnings.filters == before
+
+
+@pytest.fixture(scope="module")
+def ambiguous() -> Rows:
+    """Two components for three equal clusters at the corners of a triangle: any two of them may be joined."""
+    corners = np.array([[0.0, 0.0], [10.0, 0.0], [5.0, 75**0.5]])
+    generator = np.random.default_rng(0)
+    values = corners[np.arange(3000) % 3] + generator.normal(size=(3000, 2))
+    return Rows(generator.permutation(values), None)
+
+
+def test_optima_that_the_sample_cannot_tell_apart_are_all_found(ambiguous):
+    settings = FitSettings(2, tol=1e-4)
+    optima = all_found(ambiguous, settings, is_complete=False, n_free=11)
+    assert len(optima) == 3
+    # Each has another cluster to itself, and that with a third of the rows.
+    alone = np.array([optimum.means[optimum.weights.argmin()] for optimum in optima])
+    assert np.linalg.norm(alone[:, None] - alone, axis=2)[np.triu_indices(3, 1)].min() > 9
+    assert np.ptp([bound(optimum, ambiguous) for optimum in optima]) < 0.05
+
+
+def test_one_optimum_is_enough_where_the_sample_is_all_rows(ambiguous):
+    assert len(all_found(ambiguous, FitSettings(2, tol=1e-4), is_complete=True, n_free=11)) == 1
+
+
+def test_an_optimum_that_the_sample_tells_apart_is_left_out(rows):
+    """All starts lead to one of two optima, some to the worse one."""
+    (optimum,) = all_found(rows, replace(SETTINGS, n_components=1), is_complete=False)
+    assert np.allclose(optimum.means, rows.values.mean(axis=0), atol=1e-3)

@@ -8,7 +8,7 @@ import pytest
 
 from daskgmm.errors import DegenerateMixtureError
 from daskgmm.fitting import exploring, relocating
-from daskgmm.fitting.in_memory import Rows, fit_rows
+from daskgmm.fitting.in_memory import Rows, fit_rows, scored
 from daskgmm.fitting.relocating import Ground, with_components_relocated
 from daskgmm.mixture.density import log_density
 from daskgmm.mixture.parameters import MixtureParameters
@@ -40,9 +40,16 @@ def stuck(rows) -> MixtureParameters:
     return fit_rows(start, rows, SETTINGS, max_iter=200, tol_fraction=0.1)[-1].parameters
 
 
-def relocate(start, rows, *, judged_on=None, seed=0, local=True):
-    ground = Ground(rows, rows, rows if judged_on is None else judged_on, SETTINGS, 0.1)
-    return with_components_relocated(start, ground, np.random.RandomState(seed), local=local)
+def visit(start, rows, *, judged_on=None, seed=0, local=True):
+    """Return all ends, the first one included."""
+    judged_on = rows if judged_on is None else judged_on
+    ground = Ground(rows, rows, judged_on, SETTINGS, 0.1)
+    start = scored(start, judged_on, SETTINGS)
+    return with_components_relocated([start], ground, np.random.RandomState(seed), local=local)
+
+
+def relocate(start, rows, **others) -> MixtureParameters:
+    return max(visit(start, rows, **others), key=lambda end: end.lower_bound).parameters
 
 
 def bound(parameters, rows) -> float:
@@ -68,7 +75,7 @@ def test_weights_of_0_hide_rows(rows, stuck):
 
 def test_an_optimum_without_a_better_one_stays_as_it_is(rows, stuck):
     best = relocate(stuck, rows)
-    assert mixture_bits(relocate(best, rows, seed=1)) == mixture_bits(best)
+    assert bound(relocate(best, rows, seed=1), rows) < bound(best, rows) + 1e-3 * 0.1
 
 
 def test_what_gains_on_fitted_rows_alone_is_not_taken(rows, stuck):
@@ -94,8 +101,39 @@ def test_moves_that_all_collapse_leave_the_mixture(rows, stuck, monkeypatch):
 
 
 def test_a_seed_decides_the_bits_on_every_scheduler(rows, stuck, client):
-    expected = mixture_bits(relocate(stuck, rows))
-    assert mixture_bits(relocate(stuck, rows, local=False)) == expected
+    expected = [mixture_bits(end.parameters) for end in visit(stuck, rows)]
+    assert [mixture_bits(end.parameters) for end in visit(stuck, rows, local=False)] == expected
+
+
+def test_all_ends_are_told_with_their_bounds_the_worse_ones_too(rows, stuck):
+    ends = visit(stuck, rows)
+    assert ends[0].parameters is stuck
+    assert len(ends) > 2
+    for end in ends:
+        assert end.lower_bound == pytest.approx(bound(end.parameters, rows), rel=1e-9)
+
+
+def test_moves_that_fail_from_the_best_start_from_others(rows, stuck, monkeypatch):
+    best = relocate(stuck, rows)
+    bases = []
+    moves_of = relocating._moves
+    monkeypatch.setattr(
+        relocating, "_moves", lambda parameters, *args: bases.append(parameters) or moves_of(parameters, *args)
+    )
+    ground = Ground(rows, rows, rows, SETTINGS, 0.1)
+    ends = [scored(one, rows, SETTINGS) for one in (stuck, best)]
+    with_components_relocated(ends, ground, np.random.RandomState(0), local=True)
+    assert bases[0] is best
+    assert any(base is stuck for base in bases)
+
+
+def test_a_move_that_leads_back_is_not_followed_where_another_leads_elsewhere(rows, stuck, monkeypatch):
+    best = relocate(stuck, rows)
+    monkeypatch.setattr(relocating, "_moves", lambda *args: iter([best, stuck]))
+    first, second, third, *_ = visit(best, rows)
+    assert second.lower_bound == pytest.approx(bound(stuck, rows), abs=1e-3)
+    # Now both are known, and the better one is followed.
+    assert third.lower_bound == pytest.approx(first.lower_bound, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +147,7 @@ def test_a_seed_decides_the_bits_on_every_scheduler(rows, stuck, client):
 def test_moves_are_tried_where_rows_can_judge_them_and_nothing_was_given(rows, monkeypatch, n_rows, given, is_tried):
     calls = []
     monkeypatch.setattr(
-        exploring, "with_components_relocated", lambda best, *args, **kwargs: calls.append(best) or best
+        exploring, "with_components_relocated", lambda ends, *args, **kwargs: calls.append(ends) or ends
     )
     exploring.best_on_sample(
         Rows(np.resize(rows.values, (n_rows, 2)), None),
