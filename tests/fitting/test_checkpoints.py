@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:EM did not converge")
 ATTRIBUTES = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bound_", "lower_bounds_")
 ROWS = draw("full", n_rows=6000, n_components=4, n_features=2, spread=2.0, seed=1).rows
 KINDS = {
-    "accelerated": {"init_size": 1500, "tol": 1e-7},
+    "accelerated": {"init_size": 1500, "tol": 1e-7, "random_state": 1},
     "from all rows": {"tol": 1e-6},
     "plain": {"acceleration": None, "init_size": 1500, "tol": 1e-5},
     "several plain runs": {"acceleration": None, "init_size": 1500, "tol": 1e-5, "n_init": 3},
@@ -116,7 +116,7 @@ def test_the_sample_is_written_once(store, tmp_path, stop_at):
 @pytest.mark.parametrize("damage", ["missing", "cut", "of another fit"])
 def test_a_checkpoint_without_its_sample_is_refused(store, tmp_path, damage):
     fit(store, tmp_path / "state", **KINDS["accelerated"])
-    fit(store, tmp_path / "other", **{**KINDS["accelerated"], "random_state": 1})
+    fit(store, tmp_path / "other", **{**KINDS["accelerated"], "random_state": 2})
     sample = tmp_path / "state.sample"
     if damage == "missing":
         sample.unlink()
@@ -129,7 +129,7 @@ def test_a_checkpoint_without_its_sample_is_refused(store, tmp_path, damage):
 def test_several_optima_are_fitted_and_dropped_before_the_last_stop(store):
     """Above, the kind "accelerated" is stopped while three runs share passes, and when one is left."""
     runs = Counter(step["pass"] for step in fit(store, **KINDS["accelerated"]).history_ if step["phase"] != "sample")
-    assert [runs[number] for number in (2, 3, 5)] == [3, 3, 3]
+    assert [runs[number] for number in (2, 3, 5)] == [3, 3, 2]
     assert runs[8] == 1
 
 

@@ -71,8 +71,10 @@ def test_the_best_of_many_starts_is_found(rows):
     assert bound(found(rows), rows) > bounds[-1] - 1e-3
 
 
-def test_more_starts_may_be_asked_for(rows, monkeypatch):
+@pytest.mark.parametrize(("few_rows", "others", "rounds"), [(0, 60, (32, 16, 8, 4)), (10_000, 30, (16, 8, 4))])
+def test_more_starts_may_be_asked_for(rows, monkeypatch, few_rows, others, rounds):
     calls = []
+    monkeypatch.setattr(exploring, "FEW_ROWS", few_rows)
     run_tasks = exploring.run_tasks
 
     def counted(function, items, shared, *, local):
@@ -82,10 +84,10 @@ def test_more_starts_may_be_asked_for(rows, monkeypatch):
     monkeypatch.setattr(exploring, "run_tasks", counted)
     found(rows, replace(SETTINGS, n_init=3))
     found(rows, replace(SETTINGS, n_init=20))
-    starts, more = calls[: calls.index(80)], calls[calls.index(80) :]
-    assert (starts[0], more[0]) == (64, 80)
+    starts, more = calls[: calls.index(20 + others)], calls[calls.index(20 + others) :]
+    assert (starts[0], more[0]) == (4 + others, 20 + others)
     for followed in (starts[1:], more[1:]):
-        assert all(1 <= number <= most for number, most in zip(followed, (32, 16, 8, 4), strict=True))
+        assert all(1 <= number <= most for number, most in zip(followed, rounds, strict=True))
 
 
 def test_a_start_that_has_fitted_single_rows_loses_on_rows_held_out(monkeypatch):
@@ -127,7 +129,7 @@ def failing(n_fail):
 
 
 def test_starts_that_collapse_are_passed_over(rows, monkeypatch):
-    monkeypatch.setattr(exploring, "start_parameters", failing(60))
+    monkeypatch.setattr(exploring, "start_parameters", failing(30))
     with dask.config.set(scheduler="synchronous"):
         assert np.isfinite(bound(found(rows), rows))
 
