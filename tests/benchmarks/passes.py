@@ -12,8 +12,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -161,13 +162,13 @@ def pass_bars(name: str, times: dict[str, Times]) -> list[Bar]:
 
 
 @contextmanager
-def workers(n_workers: int) -> Iterator[Client]:
+def workers(n_workers: int, *, memory_limit: str = "4GiB") -> Iterator[Client]:
     """Start workers of one thread and make them the ambient cluster."""
     with (
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
-            memory_limit="4GiB",
+            memory_limit=memory_limit,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
         ) as cluster,
@@ -176,10 +177,24 @@ def workers(n_workers: int) -> Iterator[Client]:
         yield client
 
 
-def cached_pass_on(n_workers: int, path: Path, parameters: MixtureParameters, n_repeats: int) -> float:
-    """Return the seconds of a pass over rows that workers of one thread have in memory."""
-    with workers(n_workers), KeptParts(parts_of_reader(stored(path)), "memory", n_bytes=None) as data:
-        return in_turns({"pass": lambda: sweep(data.parts, e_step, parameters)}, n_repeats)["pass"].wall
+def cached_passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> tuple[float, float]:
+    """Return the seconds of a pass over rows that one worker of one thread has in memory, and that two have."""
+    functions = {}
+    with ExitStack() as stack:
+        for n_workers in (1, 2):
+            # Two fifths of a worker's memory are for rows: all of them fit one worker's.
+            client = stack.enter_context(workers(n_workers, memory_limit="12GiB"))
+            with client.as_current():
+                data = stack.enter_context(KeptParts(parts_of_reader(stored(path)), "memory", n_bytes=None))
+            functions[str(n_workers)] = partial(one_pass_on, client, data, parameters)
+        times = in_turns(functions, n_repeats)
+    return times["1"].wall, times["2"].wall
+
+
+def one_pass_on(client: Client, data: KeptParts, parameters: MixtureParameters) -> SufficientStatistics:
+    """Run a pass over rows that the workers of a client keep."""
+    with client.as_current():
+        return sweep(data.parts, e_step, parameters)
 
 
 def memory_above_start(path: Path) -> float:
@@ -211,7 +226,7 @@ def measure(directory: Path, n_rows: int, n_repeats: int) -> Iterator[str | Bar]
         yield from pass_bars(layout.name, times)
     yield from chunk_bars(directory, n_rows, parameters, n_repeats)
     plain = directory / f"{LAYOUTS[1].name}.zarr"
-    one, two = (cached_pass_on(n, plain, parameters, n_repeats) for n in (1, 2))
+    one, two = cached_passes(plain, parameters, 2 * n_repeats - 1)
     yield f"\nrows in the workers' memory: one worker {one:.3f} s, two workers {two:.3f} s a pass"
     yield Bar("two workers / one worker, seconds a pass", two / one, 1 / 1.8)
     # Blocks of less than 2 GiB are smaller, so that there are enough of them: growth shows beyond that.

@@ -50,7 +50,7 @@ def test_a_repeated_store_has_the_rows_again_and_again(tmp_path, n_rows):
 
 @pytest.mark.filterwarnings("ignore:EM did not converge")
 def test_everything_is_timed_and_every_bar_printed(monkeypatch, client, capsys):
-    monkeypatch.setattr(passes, "workers", lambda n_workers: nullcontext(client))
+    monkeypatch.setattr(passes, "workers", lambda n_workers, **limits: nullcontext(client))
     assert main(["--gigabytes", "0.002", "--repeats", "1", "--markdown"]) in (0, 1)
     printed = capsys.readouterr().out
     for name in ("reading", "computing", "cold pass", "cached pass", "organising", "labels"):
