@@ -77,6 +77,8 @@ def command_session(checkpoint: str | None = None) -> Iterator[None]:
         sys.exit(exit_code(error))
     except Interrupted as signal:
         kept = "nothing is kept" if checkpoint is None else f"start it again to go on from {checkpoint}"
+        # What Zarr was asked for in that moment is never awaited, which Python would tell after the last line.
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
         print(f"daskgmm: interrupted by {signal}; {kept}", file=sys.stderr)
         sys.exit(signal.code)
     finally:

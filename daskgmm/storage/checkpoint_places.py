@@ -29,6 +29,8 @@ __all__ = [
     "write_sample",
 ]
 
+# Of a message about what a file says, which may be long.
+MOST_WORDS = 300
 # What bytes that are no checkpoint lead to.
 DAMAGED = (DaskGMMError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
@@ -97,7 +99,7 @@ def read_checkpoint(place: CheckpointPlace, classes: Sequence[type]) -> Any:
         except StorageError:
             raise
         except DAMAGED as error:
-            problems.append(f"{name}: not a whole checkpoint of daskgmm: {error}")
+            problems.append(f"{name}: not a whole checkpoint of daskgmm: {str(error)[:MOST_WORDS]}")
             continue
         if problems:
             warnings.warn(f"{problems[0]}; the one before it is used", UserWarning, stacklevel=2)
@@ -126,7 +128,7 @@ def read_sample(place: CheckpointPlace, digest: str, classes: Sequence[type]) ->
     except StorageError:
         raise
     except DAMAGED as error:
-        problem = str(error)
+        problem = str(error)[:MOST_WORDS]
     else:
         return value
     raise CheckpointError(

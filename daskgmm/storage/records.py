@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
@@ -130,8 +129,11 @@ def _is_one_of(value: Any, hint: Any) -> bool:
 
 def _float(text: Any) -> float:
     if not isinstance(text, str):
-        raise ValueError(f"expected a number in hexadecimal digits; got {text!r}")
-    return float.fromhex(text) if text != "nan" else math.nan
+        raise ValueError(f"expected a number in hexadecimal digits; got {type(text).__name__}")
+    value = float.fromhex(text)
+    if value.hex() != text:
+        raise ValueError(f"expected a number in hexadecimal digits as Python writes them; got {text[:40]!r}")
+    return value
 
 
 def _place(array: np.ndarray[Any, Any], arrays: list[np.ndarray[Any, Any]]) -> int:
