@@ -262,10 +262,10 @@ def test_every_pass_is_one_compute(rows, n_init):
     assert len(computes) == result.n_passes
 
 
-def test_the_work_on_the_sample_is_six_computes(rows):
+def test_the_work_on_a_small_sample_is_five_computes(rows):
     with watched_computes() as computes:
         result = fitted(blocks_of(rows), init_size=200)
-    assert len(computes) == result.n_passes + 6
+    assert len(computes) == result.n_passes + 5
 
 
 def test_rows_here_are_not_sent_to_the_ambient_scheduler(rows):
