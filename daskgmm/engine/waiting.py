@@ -58,7 +58,7 @@ def cluster_get() -> Callable[..., Any] | None:
             return client.gather(packed)
         except ClusterError:
             raise
-        except Exception as error:
+        except Exception as error:  # a client that loses its scheduler fails in many ways; all others go on as they are
             if scheduler_is_lost(error) or client.status != "running":
                 raise SchedulerLostError(
                     f"expected the scheduler to stay; it went away during a pass ({type(error).__name__}: {error})"

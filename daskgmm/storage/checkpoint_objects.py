@@ -23,6 +23,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from daskgmm.errors import CheckpointError, DaskGMMError, StorageError
+from daskgmm.storage.checkpoint_format import MAGIC
 from daskgmm.storage.json_values import strict_json
 from daskgmm.storage.redaction import brief, public_address, secrets_in, shareable_cause
 
@@ -63,10 +64,17 @@ class ObjectPlace:
         self._states: list[str] | None = None
 
     def check(self) -> None:
-        """Raise StorageError unless objects can be written there and removed."""
+        """Raise StorageError unless objects can be written and removed, CheckpointError if the sample is not ours."""
+        probe = self._at(f"check-{secrets.token_hex(8)}")
         with self._asked("written to"):
-            self._filesystem.pipe_file(self._at("check"), b"")
-            self._filesystem.rm_file(self._at("check"))
+            self._filesystem.pipe_file(probe, b"")
+            self._filesystem.rm_file(probe)
+        with suppress(FileNotFoundError), self._asked("read"):
+            if self._filesystem.cat_file(self._at(SAMPLE), end=len(MAGIC)) != MAGIC:
+                raise CheckpointError(
+                    f"{self.name}/{SAMPLE}: expected the sample of a checkpoint; it is something else, which is left "
+                    "alone. Choose another place"
+                )
 
     def write(self, parts: Sequence[bytes]) -> None:
         """Write a state, then the pointer, and remove what that no longer points to."""
@@ -140,7 +148,7 @@ class ObjectPlace:
             yield
         except (DaskGMMError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # every filesystem has exceptions of its own, and what they say may hold secrets
             if what == "read" and isinstance(error, FileNotFoundError):
                 raise
             raise StorageError(

@@ -150,6 +150,12 @@ class FilePlace:
         if self._path.is_dir():
             raise CheckpointError(f"{self._path}: expected a file; got a directory. Name a file in it")
         check_parent(self._path)
+        # A state that is none is seen when it is read; one that was damaged may have become the one before the last.
+        if _is_somebody_elses(self._sample):
+            raise CheckpointError(
+                f"{self._sample}: expected the sample of a checkpoint; it is something else, which is left alone. "
+                "Choose another name for the checkpoint"
+            )
         for target in (self._path, self._sample):
             remove_left_over(target)
 
@@ -181,15 +187,25 @@ class FilePlace:
         return self._path.with_name(f"{self._path.name}.sample")
 
 
-def _content(path: Path) -> bytes:
-    """Return what a file holds, as far as it begins as checkpoints do; a pipe is not waited for."""
+def _content(path: Path, *, whole: bool = True) -> bytes:
+    """Return what a file holds, only how it begins unless it begins as checkpoints do; a pipe is not waited for."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError("expected a regular file; got a pipe or a device")
             beginning = file.read(len(MAGIC))
-            return beginning + file.read() if beginning == MAGIC else beginning
+            return beginning + file.read() if whole and beginning == MAGIC else beginning
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StorageError(f"{path}: the checkpoint cannot be read: {error}") from error
+
+
+def _is_somebody_elses(path: Path) -> bool:
+    """Whether there is something that is no checkpoint."""
+    try:
+        return _content(path, whole=False) != MAGIC
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True

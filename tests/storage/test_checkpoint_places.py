@@ -280,6 +280,40 @@ def test_a_full_disk_leaves_the_old_one(tmp_path, monkeypatch):
     assert_is_tree(read_checkpoint(FilePlace(tmp_path / "state"), CLASSES), 1.0)
 
 
+@pytest.mark.parametrize("kind", ["file", "empty file", "pipe"])
+def test_a_file_of_the_users_beside_a_checkpoint_is_left_alone(tmp_path, kind):
+    path = tmp_path / "state.sample"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("something of the user's" if kind == "file" else "")
+    before = path.lstat()
+    with pytest.raises(CheckpointError, match=r"state\.sample: .*left alone"):
+        checkpoint_place(tmp_path / "state")
+    assert path.lstat() == before
+
+
+def test_a_damaged_state_stays_no_obstacle_when_it_is_the_one_before(tmp_path):
+    for number in (1.0, 2.0):
+        write_checkpoint(checkpoint_place(tmp_path / "state"), tree(number), CLASSES)
+    (tmp_path / "state").write_bytes(b"")
+    with pytest.warns(UserWarning, match="the one before it is used"):
+        assert_is_tree(read_checkpoint(checkpoint_place(tmp_path / "state"), CLASSES), 1.0)
+    write_checkpoint(checkpoint_place(tmp_path / "state"), tree(3.0), CLASSES)
+    assert_is_tree(read_checkpoint(checkpoint_place(tmp_path / "state"), CLASSES), 3.0)
+
+
+def test_objects_of_the_users_are_left_alone():
+    url = f"memory://{uuid.uuid4().hex}/state"
+    filesystem, root = url_to_fs(url)
+    contents = {"sample": b"something of the user's", "check": b"of theirs too"}
+    for name, content in contents.items():
+        filesystem.pipe_file(f"{root}/{name}", content)
+    with pytest.raises(CheckpointError, match=r"sample: .*left alone"):
+        checkpoint_place(url)
+    assert {name: filesystem.cat_file(f"{root}/{name}") for name in contents} == contents
+
+
 def test_what_killed_processes_had_begun_is_removed(tmp_path):
     names = [f".{name}.0123456789abcdef.tmp" for name in ("state", "state.sample", "other")]
     for name in (*names, ".state.0123456789abcde0.tmp"):
