@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from daskgmm.kernels.aligned import aligned_empty
 from daskgmm.kernels.quadratic_form import QuadraticForm
 from daskgmm.mixture.covariance import CovarianceStructure, Floats
 
@@ -41,7 +42,7 @@ class TileFeatures:
         if _goes_round(form.structure, n_features):
             quadratic = _places_round(n_features)
         order = np.concatenate([quadratic, n_quadratic + np.arange(n_features + 1)])
-        memory = np.empty((len(order) + n_features // 2) * n_rows, dtype)
+        memory = aligned_empty((len(order) + n_features // 2) * n_rows, dtype)
         return cls(form.structure, form.centre, order, memory)
 
     def fill(self, tile: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from daskgmm.kernels.aligned import aligned_empty
 from daskgmm.kernels.features import TileFeatures
 from daskgmm.kernels.moments import Moments
 from daskgmm.kernels.quadratic_form import QuadraticForm
@@ -24,12 +25,12 @@ from daskgmm.mixture.parameters import MixtureParameters
 __all__ = ["quadratic_moments"]
 
 # Elements of a tile's features and log densities. Up to 100 of them a row, exponentials and sums take most of the time
-# and want the tile in a second-level cache (512 KiB). Beyond that fewer calls of NumPy are worth more (2 MiB: half as
-# many take 5 % longer at (16, 32) and (32, 32) features and components, twice as many 1 %). With few, products are
+# and want the tile in a second-level cache (512 KiB). Beyond that fewer calls of NumPy are worth more (4 MiB: half as
+# many take 6 % longer at (64, 16) features and components, 1 to 3 % at (32, 32) and (16, 32)). With few, products are
 # made whole from transposed responsibilities, which small products would want copied: at (2, 3) that copy takes a
 # quarter of the time, at (8, 16) a tenth.
 FEW_FEATURES = 100
-SHORT_TILE, LONG_TILE = 2**16, 2**18
+SHORT_TILE, LONG_TILE = 2**16, 2**19
 MOST_TILE_ROWS, FEWEST_TILE_ROWS = 4096, 64
 # Rows whose products are added up in float32 before float64 takes over. Numbers that are all alike round one way: at
 # 448 of `single_precision.feature_terms`, second moments are off by 9e-6 of the largest with 64 rows, 1.0e-5 with 128,
@@ -60,11 +61,11 @@ def quadratic_moments(
     longest = min(step, len(rows))
     features = TileFeatures.of(form, longest, dtype)
     coefficients = form.coefficients[:, features.order].astype(dtype)
-    log_probs = np.empty(n_components * longest, dtype)
-    transposed = None if few else np.empty_like(log_probs)
+    log_probs = aligned_empty(n_components * longest, dtype)
+    transposed = None if few else aligned_empty(log_probs.size, dtype)
     sums = np.zeros((n_coefficients, n_components))
     n_parts = 1 if coefficients.dtype == np.float64 else longest // FLOAT32_ROWS
-    products = np.empty(max(n_parts, 1) * max(sums.size, n_features**2), dtype)
+    products = aligned_empty(max(n_parts, 1) * max(sums.size, n_features**2), dtype)
     scatter = np.zeros((n_features, n_features))
     log_likelihood = 0.0
     for start in range(0, len(rows), step):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskgmm.kernels.aligned import aligned_empty
 from daskgmm.kernels.quadratic_form import common_centre
 from daskgmm.kernels.small_products import MOST_MULTIPLICATIONS, multiply
 from daskgmm.kernels.unbuffered import unbuffered
@@ -30,8 +31,8 @@ class SharedMoments:
         self.counts, self.first = np.zeros(n_components), np.zeros((n_components, n_features))
         starts = range(0, n_features, PANEL)
         self.panels = [np.zeros((n_components, min(PANEL, n_features - start), n_features - start)) for start in starts]
-        self.scaled = np.empty(n_components * PANEL * n_rows)
-        self.products = np.empty(n_components * PANEL * n_features)
+        self.scaled = aligned_empty(n_components * PANEL * n_rows)
+        self.products = aligned_empty(n_components * PANEL * n_features)
 
     def add(self, responsibilities: Floats, rows: Floats, columns: Floats) -> None:
         """Add a tile of rows (n_rows, n_features) relative to the centre, also given as columns."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daskgmm.kernels.aligned import aligned_empty
 from daskgmm.kernels.moments import Moments
 from daskgmm.kernels.quadratic_form import MOST_LOST_DIGITS, common_centre, lost_digits_ratio
 from daskgmm.kernels.shared_moments import SharedMoments
@@ -116,8 +117,8 @@ class _Whitening:
             stop = min(start + PANEL, n_features)
             columns = factors[:, :stop, start:stop].transpose(0, 2, 1)
             self.panels.append(np.concatenate([-shifts[:, start:stop, None], columns], axis=2))
-        self.rows, self.columns = np.empty(n_features * n_rows), np.empty((n_features + 1) * n_rows)
-        self.whitened = np.empty(n_components * PANEL * n_rows)
+        self.rows, self.columns = aligned_empty(n_features * n_rows), aligned_empty((n_features + 1) * n_rows)
+        self.whitened = aligned_empty(n_components * PANEL * n_rows)
 
     def squared_distances(self, tile: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
         """Return squared Mahalanobis distances (n_components, n_rows), and rows less the centre, also as columns.
