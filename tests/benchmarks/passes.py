@@ -21,11 +21,11 @@ from time import perf_counter, process_time
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from daskgmm import GaussianMixture
 from daskgmm.engine.cache import KeptParts
-from daskgmm.engine.cluster import peak_worker_memory
+from daskgmm.engine.cluster import ClusterSettings, connected, peak_worker_memory
 from daskgmm.engine.parts import parts_of_reader
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.sweep import sweep
@@ -162,18 +162,10 @@ def pass_bars(name: str, times: dict[str, Times]) -> list[Bar]:
 
 
 @contextmanager
-def workers(n_workers: int, *, memory_limit: str = "4GiB") -> Iterator[Client]:
-    """Start workers of one thread and make them the ambient cluster."""
-    with (
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            memory_limit=memory_limit,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+def workers(n_workers: int, *, gigabytes: int = 4) -> Iterator[Client]:
+    """Start workers of one thread, as commands do, and make them the ambient cluster."""
+    with connected(ClusterSettings(n_workers=n_workers, memory_limit=gigabytes * 2**30)) as client:
+        assert client is not None
         yield client
 
 
@@ -183,7 +175,7 @@ def cached_passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> 
     with ExitStack() as stack:
         for n_workers in (1, 2):
             # Two fifths of a worker's memory are for rows: all of them fit one worker's.
-            client = stack.enter_context(workers(n_workers, memory_limit="12GiB"))
+            client = stack.enter_context(workers(n_workers, gigabytes=12))
             with client.as_current():
                 data = stack.enter_context(KeptParts(parts_of_reader(stored(path)), "memory", n_bytes=None))
             functions[str(n_workers)] = partial(one_pass_on, client, data, parameters)
@@ -226,7 +218,7 @@ def measure(directory: Path, n_rows: int, n_repeats: int) -> Iterator[str | Bar]
         yield from pass_bars(layout.name, times)
     yield from chunk_bars(directory, n_rows, parameters, n_repeats)
     plain = directory / f"{LAYOUTS[1].name}.zarr"
-    one, two = cached_passes(plain, parameters, 2 * n_repeats - 1)
+    one, two = cached_passes(plain, parameters, 3 * n_repeats)
     yield f"\nrows in the workers' memory: one worker {one:.3f} s, two workers {two:.3f} s a pass"
     yield Bar("two workers / one worker, seconds a pass", two / one, 1 / 1.8)
     # Blocks of less than 2 GiB are smaller, so that there are enough of them: growth shows beyond that.

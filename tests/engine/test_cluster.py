@@ -65,12 +65,14 @@ def test_an_embedded_cluster_is_ambient_and_gone_afterwards():
         (worker,) = client.scheduler_info()["workers"].values()
         assert (worker["nthreads"], worker["memory_limit"]) == (2, 2**29)
         assert da.ones(10, chunks=2).sum().compute() == 10
+        assert list(client.run(dask.config.get, "distributed.worker.profile.enabled").values()) == [False]
         opened = {place for process in family(this) for place in listening(process)} - before
         address = client.scheduler.address
         assert len(opened) >= 3
         # Other machines must not be able to reach a scheduler that runs whatever it is sent.
         assert {ip for ip, _ in opened} == {"127.0.0.1"}
     assert ambient_client() is None
+    assert dask.config.get("distributed.worker.profile.enabled")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=TIMEOUT)
 
