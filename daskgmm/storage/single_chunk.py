@@ -6,10 +6,10 @@ from typing import Any
 
 import zarr
 from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from daskgmm.errors import StorageError
+from daskgmm.storage.deadline import answer
 from daskgmm.storage.persistence import persistently
 from daskgmm.storage.redaction import brief, secrets_of, shareable_cause
 
@@ -35,7 +35,7 @@ def array_of_one_chunk(array: zarr.Array[Any], key: str, source: str) -> zarr.Ar
     place = f"{array.path}/{key}" if array.path else key
     prototype = default_buffer_prototype()
     try:
-        content = persistently(lambda: sync(array.store.get(place, prototype)), f"{source}: the chunk {key!r}")
+        content = persistently(lambda: answer(array.store.get(place, prototype)), f"{source}: the chunk {key!r}")
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem has exceptions of its own

@@ -23,6 +23,7 @@ from zarr.storage import LocalStore
 
 from daskgmm.errors import ChunkReadError, InputDataError, MissingChunksError
 from daskgmm.mixture.dense import check_dtype
+from daskgmm.storage.deadline import answer
 from daskgmm.storage.fingerprint import Fingerprint
 from daskgmm.storage.persistence import persistently
 from daskgmm.storage.redaction import asking, brief, secrets_of, shareable_cause
@@ -256,7 +257,7 @@ def _lookup(array: zarr.Array[Any], source: str) -> Callable[[str], bool]:
 def _read(array: zarr.Array[Any], selection: tuple[slice, ...]) -> NDArray[Any] | Exception:
     """Return what was read, or what went wrong."""
     try:
-        return np.asarray(array[selection])
+        return np.asarray(answer(array.async_array.getitem(selection)))
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - every codec and every store has exceptions of its own
@@ -266,7 +267,7 @@ def _read(array: zarr.Array[Any], selection: tuple[slice, ...]) -> NDArray[Any] 
 def _stored_size(array: zarr.Array[Any], key: str) -> int | None:
     """Return the bytes of a stored chunk, None if it is not there."""
     try:
-        return sync(array.store.getsize(f"{array.path}/{key}" if array.path else key))
+        return answer(array.store.getsize(f"{array.path}/{key}" if array.path else key))
     except FileNotFoundError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +27,19 @@ class Footprint:
     """What a process holds."""
 
     rss: int
-    n_threads: int
+    threads: tuple[str, ...]
+    """Names of Python's threads but those of event loops' pools, which grow to a handful as they are needed."""
+    n_other_threads: int
+    """Those that libraries started."""
     n_files: int
     """File descriptors."""
 
 
 def footprint() -> Footprint:
     process = psutil.Process()
-    return Footprint(process.memory_info().rss, process.num_threads(), process.num_fds())
+    names = sorted(thread.name for thread in threading.enumerate())
+    own = tuple(name for name in names if not name.startswith("asyncio_"))
+    return Footprint(process.memory_info().rss, own, process.num_threads() - len(names), process.num_fds())
 
 
 def files_of_worker(dask_worker: Any) -> list[str]:

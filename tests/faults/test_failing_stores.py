@@ -121,6 +121,24 @@ def test_a_chunk_that_comes_last_is_waited_for(path):
         assert digest(slow) == digest(fitted(open_zarr(path, chunks=BLOCK_ROWS), cache=None, max_iter=2))
 
 
+def test_a_chunk_below_the_deadline_changes_no_bit(path):
+    store = SlowStore(LocalStore(path, read_only=True), "c/3/0", seconds=0.2)
+    with zarr.config.set({"async.timeout": 30}):
+        slow = fitted(open_zarr(store, chunks=BLOCK_ROWS), cache="memory", max_iter=2)
+    assert digest(slow) == digest(fitted(open_zarr(path, chunks=BLOCK_ROWS), max_iter=2))
+
+
+@pytest.mark.usefixtures("_asked_again_at_once")
+def test_a_chunk_above_the_deadline_is_named(path):
+    store = SlowStore(LocalStore(path, read_only=True), "c/3/0", seconds=5.0)
+    X = open_zarr(store, chunks=BLOCK_ROWS)
+    with (
+        zarr.config.set({"async.timeout": 0.2}),
+        pytest.raises(StorageError, match=r"the chunk 'c/3/0'.*no answer within 0\.2 s; .*async\.timeout"),
+    ):
+        fitted(X)
+
+
 @pytest.mark.fault
 def test_a_chunk_slower_than_all_patience_does_not_fail_a_fit(client, path):
     """Who waits for workers does not count the time of those that work."""

@@ -51,7 +51,7 @@ def held(client: Client, folder: Path) -> tuple[list[Footprint], list[object]]:
     client.run(gc.collect)
     tasks = tasks_left(client)
     processes = [footprint(), *client.run(footprint).values(), client.run_on_scheduler(footprint)]
-    counts = [(one.n_threads, one.n_files) for one in processes]
+    counts = [(one.threads, one.n_other_threads, one.n_files) for one in processes]
     return processes, [tasks, sorted(client.futures), counts, client.run(files_of_worker), files_in(folder)]
 
 

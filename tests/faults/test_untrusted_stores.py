@@ -236,12 +236,12 @@ def test_a_damaged_chunk_ends_a_fit_with_its_name_and_is_not_read_again_and_agai
 def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[int, int]]:
     """Count how often each range of rows is read from now on."""
     reads: Counter[tuple[int, int]] = Counter()
-    read = zarr.Array.__getitem__
+    read = zarr.AsyncArray.getitem
 
-    def counted(self: zarr.Array, selection: Any) -> Any:
+    async def counted(self: zarr.AsyncArray, selection: Any) -> Any:
         rows = selection[0]
         reads[rows.start, rows.stop] += 1
-        return read(self, selection)
+        return await read(self, selection)
 
-    monkeypatch.setattr(zarr.Array, "__getitem__", counted)
+    monkeypatch.setattr(zarr.AsyncArray, "getitem", counted)
     return reads

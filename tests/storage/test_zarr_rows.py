@@ -229,44 +229,46 @@ def test_missing_chunks_are_filled_when_that_is_accepted(tmp_path, fill):
 def test_a_failure_that_passes_is_forgiven_once(tmp_path, monkeypatch):
     array = written(tmp_path / "rows.zarr")
     failures = iter([True])
-    read = zarr.Array.__getitem__
+    read = zarr.AsyncArray.getitem
+    stored = array[0:200]
 
-    def fail_once(self, selection):
+    async def fail_once(self, selection):
         if next(failures, False):
             raise OSError("connection reset")
-        return read(self, selection)
+        return await read(self, selection)
 
-    monkeypatch.setattr(zarr.Array, "__getitem__", fail_once)
-    np.testing.assert_array_equal(rows_of(array)[0:200, 0:4], read(array, slice(0, 200)))
+    monkeypatch.setattr(zarr.AsyncArray, "getitem", fail_once)
+    np.testing.assert_array_equal(rows_of(array)[0:200, 0:4], stored)
+    assert next(failures, None) is None
 
 
 def test_a_failure_outside_the_chunks_leads_to_reading_them_one_by_one(array, monkeypatch):
     reads = []
-    read = zarr.Array.__getitem__
+    read = zarr.AsyncArray.getitem
 
-    def fail_on_blocks(self, selection):
+    async def fail_on_blocks(self, selection):
         reads.append(selection)
-        if self is array:
+        if self is array.async_array:
             raise OSError("too many requests")
-        return read(self, selection)
+        return await read(self, selection)
 
-    monkeypatch.setattr(zarr.Array, "__getitem__", fail_on_blocks)
+    monkeypatch.setattr(zarr.AsyncArray, "getitem", fail_on_blocks)
     for rows, columns in (
         (slice(0, 1000), slice(0, 4)),
         (slice(150, 720), slice(1, 4)),
         (slice(990, 1000), slice(0, 1)),
     ):
         reads.clear()
-        np.testing.assert_array_equal(rows_of(array)[rows, columns], read(array, (rows, columns)))
+        np.testing.assert_array_equal(rows_of(array)[rows, columns], array[rows, columns])
         # Each chunk once, after the block.
         assert len(reads) == 1 + len({tuple((part.start, part.stop) for part in region) for region in reads[1:]})
 
 
 def test_running_out_of_memory_is_not_blamed_on_a_chunk(tmp_path, monkeypatch):
-    def fail(self, selection):
+    async def fail(self, selection):
         raise MemoryError
 
     rows = rows_of(written(tmp_path / "rows.zarr"))
-    monkeypatch.setattr(zarr.Array, "__getitem__", fail)
+    monkeypatch.setattr(zarr.AsyncArray, "getitem", fail)
     with pytest.raises(MemoryError):
         rows[0:100, 0:4]
