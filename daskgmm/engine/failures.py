@@ -39,6 +39,11 @@ def cluster_failure(error: Exception, place: Place | None = None) -> ClusterErro
         return ClusterError(
             f"expected the cluster to finish the pass; its scheduler or all of its workers went away {cause}"
         )
+    if isinstance(error, RuntimeError) and "no Client active" in str(error):
+        return ClusterError(
+            "expected a running cluster, which Dask's configuration names; its client has been closed. Make a "
+            f"Client, or let this process work: dask.config.set(scheduler=None) {cause}"
+        )
     if isinstance(error, RuntimeError) and "deserialization" in str(error):
         return ClusterError(
             "expected a cluster that understands the work; its scheduler or workers could not load it. Install the "

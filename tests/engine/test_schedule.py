@@ -10,6 +10,7 @@ import sklearn.cluster  # noqa: F401  (loads OpenMP, as a fit does)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from daskgmm.engine.schedule import compute, one_thread_per_task
+from daskgmm.errors import ClusterError
 from tests.watched import watched_computes
 
 
@@ -127,6 +128,14 @@ def test_compute_uses_the_ambient_scheduler():
     with watched_computes() as computes:
         compute(da.zeros(3))
     assert len(computes) == 1
+
+
+def test_a_cluster_that_is_configured_and_not_there_is_told():
+    with (
+        dask.config.set(scheduler="dask.distributed"),
+        pytest.raises(ClusterError, match=r"has been closed\. Make a"),
+    ):
+        compute(da.ones(3, chunks=2).sum())
 
 
 def test_local_compute_does_not_use_the_ambient_scheduler():

@@ -149,5 +149,5 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_fit_and_leaves_the_old_one
         env={**os.environ, "NUMBA_DISABLE_CACHING": "1"},
     )
     assert run.returncode == 5, run.stderr
-    assert "state: the file cannot be written" in run.stderr.splitlines()[-1]
+    assert f"{state}.sample: the file cannot be written" in run.stderr.splitlines()[-1]
     assert os.listdir(tmp_path) == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import Client
 
@@ -95,7 +96,8 @@ def test_a_scheduler_that_stays_away_is_an_error_in_time_and_the_checkpoint_goes
 
 def test_a_scheduler_that_is_killed_between_passes_leaves_no_work_to_this_process(cluster, store):
     """A client that has closed itself is no ambient cluster: Dask would go on in threads here."""
-    with Client(cluster.address, timeout="60s") as client:
+    # A client that is closed within its own block leaves Dask's configuration behind.
+    with dask.config.set(scheduler=None), Client(cluster.address, timeout="60s") as client:
         client.wait_for_workers(1, timeout=60)
         with AtPass(3, client.close), pytest.raises(SchedulerLostError, match="closed"):
             fitted(open_zarr(store, chunks=BLOCK_ROWS))
