@@ -25,6 +25,9 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 `selection`    Many numbers of components and covariance types fitted in the same passes, and the best of them.
 `estimator`    `GaussianMixture`, scikit-learn's face of all this. No arithmetic.
 `streaming`    `partial_fit`: data that are read once, and what an estimator keeps of them between calls.
+`drift`        How far rows lie from those of a fit, of which `kept_distribution` keeps quantiles with the mixture.
+`updating`     `update`: new rows for a fitted mixture, which stands for the rows so far.
+`statistics`   `SufficientStatistics`: sites fit together, send files of them to be merged, and keep their rows.
 `writing`      Per-row results into a Zarr array, whole or not at all.
 `inputs`       What a user hands over, as row blocks, checked against the fit.
 `fitted`       Fitted attributes: from a fit, to and from model files and scikit-learn's estimator.
@@ -71,6 +74,11 @@ How many components there are is found by fitting several numbers of them in the
 >>> select_components(X, range(1, 5), random_state=0).best.n_components
 2
 
+New rows go into a fitted mixture without reading the old ones again.
+
+>>> model.update(generator.normal(4.0, 2.0, (1000, 2))).n_samples_seen_
+5000
+
 A model is one file, and loading gives the estimator back.
 
 >>> model.save("model.gmm")
@@ -85,9 +93,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daskgmm.estimator import GaussianMixture, load
-    from daskgmm.mixture.statistics import SufficientStatistics
     from daskgmm.planning import FitPlan, plan
     from daskgmm.selection import SelectionResult, select_components
+    from daskgmm.statistics import SufficientStatistics
     from daskgmm.storage.dataset import open_zarr
 
 __all__ = [
@@ -110,7 +118,7 @@ _HOME = {
     "FitPlan": "daskgmm.planning",
     "GaussianMixture": "daskgmm.estimator",
     "SelectionResult": "daskgmm.selection",
-    "SufficientStatistics": "daskgmm.mixture.statistics",
+    "SufficientStatistics": "daskgmm.statistics",
     "load": "daskgmm.estimator",
     "open_zarr": "daskgmm.storage.dataset",
     "plan": "daskgmm.planning",

@@ -17,6 +17,8 @@ __all__ = [
     "MemoryLimitError",
     "MissingChunksError",
     "ModelFormatError",
+    "NoDistributionError",
+    "OutputDiffersError",
     "OutputExistsError",
     "OutputInUseError",
     "ParameterError",
@@ -112,12 +114,20 @@ class OutputExistsError(StorageError, FileExistsError):
     """The output is already there: choose another name or remove it."""
 
 
+class OutputDiffersError(StorageError):
+    """The output is there and was made from other data or settings: replace it on purpose, or undo what was changed."""
+
+
 class OutputInUseError(StorageError):
     """Another run is writing the output: wait until it ends, or choose another name."""
 
 
 class ModelFormatError(DaskGMMError, ValueError):
-    """A file is not a valid model of this package: it was truncated, changed, or written by something else."""
+    """A file is no valid model, or statistics, of this package: truncated, changed, or written by something else."""
+
+
+class NoDistributionError(DaskGMMError, ValueError):
+    """A mixture keeps nothing of how its rows were distributed: fit it again, or tell it by `keep_distribution`."""
 
 
 class CheckpointError(DaskGMMError, ValueError):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-import warnings
-from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from daskgmm.engine.rows import RowFunction, map_rows, rows_here
-from daskgmm.errors import ModelFormatError, ParameterError
-from daskgmm.fitted import check_settings, copy_fitted, model_of, parameters_of, restore, set_result, shared_settings
+from daskgmm.errors import ParameterError
+from daskgmm.fitted import (
+    copy_fitted,
+    loaded,
+    model_of,
+    parameters_of,
+    set_result,
+    shared_settings,
+    warn_unless_converged,
+)
 from daskgmm.fitting import Start, fit_mixture, score_rows
 from daskgmm.inputs import row_blocks_of
 from daskgmm.kernels.per_row import labels, log_density, responsibilities
@@ -25,10 +30,11 @@ from daskgmm.mixture.criteria import akaike_information_criterion, bayesian_info
 from daskgmm.mixture.drawing import draw
 from daskgmm.mixture.score import LogLikelihood
 from daskgmm.progress import shown
-from daskgmm.settings import FitSettings
+from daskgmm.settings import settings_of
 from daskgmm.start import GivenStart
-from daskgmm.storage.model_file import load_model, save_model
+from daskgmm.storage.model_file import save_model
 from daskgmm.streaming import learn
+from daskgmm.updating import update_fitted
 
 __all__ = ["GaussianMixture", "load"]
 
@@ -86,8 +92,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Whether the best run stopped because of `tol`, and its EM iterations over the data.
     lower_bound_, lower_bounds_ : float, list of float
         Mean log-likelihood per row at the last E-step, and at each.
-    n_passes_, n_samples_seen_ : int
-        Full passes over the data, those of the starts included, and rows in the data.
+    n_passes_, n_samples_seen_, weight_seen_ : int, int, float
+        Full passes over the data, those of the starts included; rows seen so far, and the sum of their weights.
     history_ : list of dict
         What each step did: pass, phase, lower_bound, change, seconds, rows, bytes, reseeded.
     n_features_in_, feature_names_in_ : int, ndarray of shape (n_features,)
@@ -149,7 +155,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         ----------
         X : dask array, zarr array, path of a Zarr array, or array-like of shape (n_samples, n_features)
             Read in one pass for the starts, unless all starting parameters are given, and one for each iteration.
-        y : ignored
         sample_weight : dask array or array-like of shape (n_samples,), default=None
             Weights >= 0. A row of weight 2 is that row twice; a row of weight 0 is not there.
 
@@ -163,14 +168,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             If a setting or a starting parameter is not valid.
         InputDataError
             If the data cannot be fitted; InputTypeError when they are of the wrong kind, RowError for one bad row.
-        StorageError
-            If a store is not there, lacks chunks, or holds chunks that cannot be read.
-        CheckpointError
-            If a checkpoint is damaged or of another fit.
+        StorageError, CheckpointError
+            If a store is not there, lacks chunks, or cannot be read; if a checkpoint is damaged or of another fit.
         DegenerateMixtureError
             If every component collapses.
         """
-        settings = self._settings()
+        settings = settings_of(self)
         blocks = row_blocks_of(self, X, sample_weight, reset=True)
         warm = self.warm_start and hasattr(self, "converged_")
         with shown(self.verbose, self.verbose_interval):
@@ -182,13 +185,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 random_state=check_random_state(self.random_state),
             )
         set_result(self, result)
-        if not self.converged_ and self.max_iter > 0:
-            warnings.warn(
-                f"EM did not converge: iteration {self.n_iter_} still changed the mean log-likelihood by more than "
-                f"tol = {self.tol:g}. Raise max_iter or tol, try other init_params, or check for degenerate data",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        warn_unless_converged(self)
         return self
 
     def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
@@ -199,7 +196,19 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Goes on from `fit`, `partial_fit` or `load`. `n_iter_` counts steps; `lower_bound_` is a running mean over
         blocks, each scored before it was learned from. See README.md, "Streams"; raises what `fit` raises.
         """
-        learn(self, X, sample_weight, self._settings())
+        learn(self, X, sample_weight, settings_of(self))
+        return self
+
+    def update(self, X: Any, decay: float = 1.0, *, sample_weight: Any = None) -> Self:
+        """Take new rows into a fitted mixture by incremental EM, in a few passes over them alone.
+
+        The rows so far count with `weight_seen_` times `decay`, in (0, 1]: less than 1 forgets. Old rows keep their
+        shares of the components. See README.md, "Only what is new". Afterwards `n_samples_seen_` and `weight_seen_`
+        are of all rows; `converged_`, `n_iter_`, `n_passes_`, `lower_bound_` and `history_` are of the new ones.
+        Raises what `fit` raises, NotFittedError, and ParameterError for other decays; the mixture stays as it was.
+        """
+        update_fitted(self, X, sample_weight, settings_of(self), decay=decay)
+        warn_unless_converged(self)
         return self
 
     def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> Any:
@@ -259,10 +268,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         mixture.history_, mixture.n_passes_, mixture.n_samples_seen_ = [], 0, 0
         return mixture
 
-    def _settings(self) -> FitSettings:
-        """Return the checked settings."""
-        return FitSettings(**{field.name: getattr(self, field.name) for field in fields(FitSettings)})
-
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a mixture; a stream may still wait for one."""
         return hasattr(self, "weights_")
@@ -290,9 +295,4 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     ModelFormatError
         If the file is not a whole and valid model. It is checked before anything is allocated; no code is run.
     """
-    model = load_model(path)
-    try:
-        check_settings(model, GaussianMixture().get_params())
-        return restore(GaussianMixture(**model.settings), model)
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{path}: not a valid model file of daskgmm: {error}") from error
+    return loaded(GaussianMixture(), path)

@@ -6,27 +6,34 @@ The attributes are the truth: whoever changes `means_` changes what the estimato
 from __future__ import annotations
 
 import math
+import os
+import warnings
 from collections.abc import Container, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ModelFormatError
-from daskgmm.fitting import FitResult, StreamState
+from daskgmm.fitting import FitResult
 from daskgmm.history import HistoryEntry
+from daskgmm.kept_distribution import RECORD_KEY, distribution_from, distribution_record, keep_with, kept_with
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.storage.model_file import Model
+from daskgmm.storage.model_file import Model, load_model
 
 __all__ = [
     "copy_fitted",
     "history_dict",
+    "loaded",
     "model_of",
     "parameters_of",
     "restore",
     "set_parameters",
     "set_result",
+    "set_weight",
     "shared_settings",
+    "warn_unless_converged",
 ]
 
 SHARED_SETTINGS = (
@@ -95,7 +102,27 @@ def set_result(estimator: Any, result: FitResult) -> None:
     estimator.lower_bounds_ = list(result.lower_bounds)
     estimator.n_passes_ = result.n_passes
     estimator.n_samples_seen_ = result.n_samples
+    set_weight(estimator, result.weight)
+    keep_with(estimator, result.distribution, parameters_of(estimator))
     estimator.history_ = [history_dict(entry) for entry in result.history]
+
+
+def set_weight(estimator: Any, weight: float | None) -> None:
+    """Set what the rows so far weigh, or forget it where nothing tells."""
+    vars(estimator).pop("weight_seen_", None)
+    if weight is not None:
+        estimator.weight_seen_ = weight
+
+
+def warn_unless_converged(estimator: Any) -> None:
+    """Warn, in the name of whoever called the estimator's method, where EM would have gone on."""
+    if not estimator.converged_ and estimator.max_iter > 0:
+        warnings.warn(
+            f"EM did not converge: iteration {estimator.n_iter_} still changed the mean log-likelihood by more than "
+            f"tol = {estimator.tol:g}. Raise max_iter or tol, try other init_params, or check for degenerate data",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def history_dict(entry: HistoryEntry) -> dict[str, Any]:
@@ -129,7 +156,7 @@ FIT_RECORD = {
 """Attributes that a model file keeps beside the parameters, and what they must be."""
 
 WEIGHT_SEEN = "weight_seen"
-"""In the file of a stream's model: sum of the weights of its rows, with which `partial_fit` goes on."""
+"""In a model file: sum of the weights of the rows so far, with which `update` and `partial_fit` go on."""
 
 
 def model_of(estimator: Any) -> Model:
@@ -139,11 +166,15 @@ def model_of(estimator: Any) -> Model:
         settings["random_state"] = None  # a generator's state is no setting
     names = getattr(estimator, "feature_names_in_", None)
     fit = {name.rstrip("_"): getattr(estimator, name) for name in FIT_RECORD}
-    weight = getattr(estimator, "_stream", StreamState(weight=None)).weight
+    weight = getattr(estimator, "weight_seen_", None)
     if weight is not None:
         fit[WEIGHT_SEEN] = weight
+    parameters = parameters_of(estimator)
+    distribution = kept_with(estimator, parameters)
+    if distribution is not None:
+        fit[RECORD_KEY] = distribution_record(distribution)
     return Model(
-        parameters=parameters_of(estimator),
+        parameters=parameters,
         settings=settings,
         fit=fit,
         feature_names=None if names is None else tuple(str(name) for name in names),
@@ -162,10 +193,25 @@ def check_settings(model: Model, known: Container[str]) -> None:
         )
 
 
+def loaded(estimator: Estimator, path: str | os.PathLike[str]) -> Estimator:
+    """Give an estimator the settings and fitted attributes in a model file, and return it; raises as `load` does."""
+    model = load_model(path)
+    target: Any = estimator
+    try:
+        check_settings(model, target.get_params())
+        target.set_params(**model.settings)
+        return restore(estimator, model)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: not a valid model file of daskgmm: {error}") from error
+
+
 def restore(estimator: Estimator, model: Model) -> Estimator:
     """Set the fitted attributes that a model file kept; raises ModelFormatError when one is missing or misshapen."""
     set_parameters(estimator, model.parameters)
     _set_fit(estimator, model.fit)
+    if RECORD_KEY in model.fit:
+        distribution = distribution_from(model.fit[RECORD_KEY], model.parameters)
+        keep_with(estimator, distribution, parameters_of(estimator))
     target: Any = estimator
     target.n_features_in_ = model.parameters.n_features
     if model.feature_names is not None:
@@ -174,7 +220,7 @@ def restore(estimator: Estimator, model: Model) -> Estimator:
 
 
 def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
-    """Set what the model file says of the fit, and of the stream if it was one."""
+    """Set what the model file says of the fit; the first files did not tell weights."""
     for name, kind in FIT_RECORD.items():
         value = fit.get(name.rstrip("_"))
         if kind is float and type(value) is int:
@@ -187,4 +233,4 @@ def _set_fit(estimator: Any, fit: Mapping[str, Any]) -> None:
         weight = fit[WEIGHT_SEEN]
         if not isinstance(weight, int | float) or not 0 < weight < math.inf:
             raise ModelFormatError(f"fit.{WEIGHT_SEEN}: expected a positive number; got {repr(weight)[:50]}")
-        estimator._stream = StreamState(weight=float(weight))
+        set_weight(estimator, float(weight))

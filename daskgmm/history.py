@@ -21,7 +21,8 @@ class HistoryEntry:
     n_passes: int
     """Full passes over the data so far."""
     phase: str
-    """first-look, sample (in memory, no pass), em, accelerated or rejected; stepwise for a block of a stream."""
+    """first-look, sample (in memory, no pass), em, accelerated or rejected; stepwise for a block of a stream, update
+    for a pass over new rows alone."""
     lower_bound: float | None
     """Mean log-likelihood per row of the parameters that this step evaluated; the sample's in phase sample."""
     change: float | None
@@ -46,6 +47,8 @@ class Pages:
     """Seconds and rows of each pass, after its number."""
     n_samples: int
     n_passes: int
+    weight: float | None = None
+    """Sum of the weights of the rows; None when no pass has told."""
 
 
 class Journal:
@@ -65,26 +68,28 @@ class Journal:
         """Seconds and rows of each pass."""
         self.n_samples = n_samples
         self.n_passes = 0
+        self.weight: float | None = None
 
     @property
     def pages(self) -> Pages:
         """All that is needed to go on in another process."""
         with self._lock:
             costs = tuple((n_passes, *cost) for n_passes, cost in self._cost.items())
-            return Pages(tuple(self._steps), costs, self.n_samples, self.n_passes)
+            return Pages(tuple(self._steps), costs, self.n_samples, self.n_passes, self.weight)
 
     def reopen(self, pages: Pages) -> None:
         """Go on from what another journal held."""
         with self._lock:
             self._steps = list(pages.steps)
             self._cost = {n_passes: (seconds, rows) for n_passes, seconds, rows in pages.costs}
-            self.n_samples, self.n_passes = pages.n_samples, pages.n_passes
+            self.n_samples, self.n_passes, self.weight = pages.n_samples, pages.n_passes, pages.weight
 
-    def passed(self, n_samples: int) -> None:
-        """Note the end of a full pass over the data, before what was learned from it."""
+    def passed(self, n_samples: int, weight: float | None = None) -> None:
+        """Note the end of a full pass over the data, before what was learned from it; and the rows' weight, if told."""
         with self._lock:
             self.n_passes += 1
             self.n_samples = n_samples
+            self.weight = self.weight if weight is None else weight
             self._cost[self.n_passes] = self._since_last(), n_samples
 
     def add(
@@ -111,7 +116,7 @@ class Journal:
             rows,
             seconds,
             "" if lower_bound is None else f", mean log-likelihood {lower_bound:.6g}",
-            extra={"n_passes": 0 if phase in ("first-look", "sample") else entry.n_passes},
+            extra={"n_passes": 0 if phase in ("first-look", "sample") else entry.n_passes, "step": entry},
         )
 
     @property

@@ -6,7 +6,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -26,7 +26,7 @@ from daskgmm.mixture.criteria import (
     integrated_completed_likelihood,
 )
 from daskgmm.mixture.parameters import MixtureParameters
-from daskgmm.settings import FitSettings
+from daskgmm.settings import settings_of
 
 __all__ = ["CRITERIA", "SelectionResult", "select_components"]
 
@@ -132,7 +132,7 @@ def select_components(
     models = _candidates(n_components, covariance_types, settings)
     if criterion not in CRITERIA:
         raise ParameterError(f"criterion: expected one of {', '.join(map(repr, CRITERIA))}; got {criterion!r}")
-    checked = [FitSettings(**{field.name: getattr(one, field.name) for field in fields(FitSettings)}) for one in models]
+    checked = [settings_of(one) for one in models]
     blocks = row_blocks_of(models[0], X, sample_weight, reset=True)
     tried, n_passes = fit_candidates(
         blocks,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from typing import Any
 
 from daskgmm.engine.cache import CACHES
 from daskgmm.errors import ParameterError
@@ -13,7 +14,7 @@ from daskgmm.kernels import KERNELS
 from daskgmm.mixture.covariance import COVARIANCE_TYPES
 from daskgmm.start import INIT_PARAMS
 
-__all__ = ["FitSettings", "sample_size"]
+__all__ = ["FitSettings", "sample_size", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class FitSettings:
                     f"init_size: expected at least n_components = {self.n_components} rows, 'auto' or None; "
                     f"got {self.init_size}"
                 )
+
+
+def settings_of(estimator: Any) -> FitSettings:
+    """Return the checked settings of an estimator; raises ParameterError when one is not valid."""
+    return FitSettings(**{field.name: getattr(estimator, field.name) for field in fields(FitSettings)})
 
 
 # Samples of 10,000 rows and more rank optima reliably, and about 50 rows a free parameter keep a sample's optimum close

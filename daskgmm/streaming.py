@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn.utils import check_random_state
 
-from daskgmm.fitted import history_dict, parameters_of, set_parameters
+from daskgmm.fitted import history_dict, parameters_of, set_parameters, set_weight
 from daskgmm.fitting import StreamState, stream_mixture
 from daskgmm.history import HistoryEntry
 from daskgmm.inputs import row_blocks_of
@@ -58,8 +58,7 @@ def stream_of(estimator: Any) -> StreamState:
     """Return what `partial_fit` goes on with; the attributes say what the mixture is."""
     if not has_begun(estimator):
         return StreamState(kept=())
-    # A fit, or scikit-learn, does not tell what its rows weighed.
-    state: StreamState = getattr(estimator, "_stream", StreamState(weight=None))
+    state: StreamState = getattr(estimator, "_stream", StreamState())
     if not hasattr(estimator, "weights_"):
         return state
     return replace(
@@ -68,6 +67,8 @@ def stream_of(estimator: Any) -> StreamState:
         lower_bound=estimator.lower_bound_,
         n_samples=estimator.n_samples_seen_,
         n_steps=estimator.n_iter_,
+        # scikit-learn does not tell what its rows weighed, nor did the first model files.
+        weight=getattr(estimator, "weight_seen_", None),
     )
 
 
@@ -79,6 +80,7 @@ def set_stream(estimator: Any, state: StreamState, steps: Sequence[tuple[StreamS
     if state.mixture is None:
         return
     set_parameters(estimator, state.mixture)
+    set_weight(estimator, state.weight)
     bounds = [*getattr(estimator, "lower_bounds_", []), *(after.lower_bound for after, _ in steps)]
     history = [*getattr(estimator, "history_", []), *(history_dict(entry) for _, entry in steps)]
     estimator.converged_ = False

@@ -169,6 +169,7 @@ SIZES = PassSizes(
     shared=2 * MIB,
     sample=20 * MIB,
     sample_pieces=0,
+    drawn=0,
     explored=3 * MIB,
     uses_numba=False,
     can_keep=True,
@@ -184,6 +185,8 @@ def test_a_workers_memory_is_the_sum_of_what_its_threads_hold():
     assert memory.sample == (3 * 20 + 2 * 3) * MIB
     assert memory.needed == memory.process + memory.blocks + memory.sample
     assert memory.peak == memory.needed
+    drawing = worker_memory(replace(SIZES, drawn=7 * MIB), Worker(1000 * MIB, 2), cache=None, is_local=False)
+    assert drawing.results == memory.results + 7 * MIB
 
 
 def test_blocks_are_kept_up_to_a_share_of_the_limit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -98,3 +99,11 @@ def test_markers_in_the_text_exist():
 def test_files_in_the_text_exist():
     named = [*re.findall(r"`((?:examples|tests|daskgmm|docker)/[\w./-]+)`", README), "LICENSE", "CHANGELOG.md"]
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_configuration_shown_is_one(tmp_path):
+    (block,) = blocks("yaml")
+    (tmp_path / "job.yaml").write_text(block)
+    run = CliRunner().invoke(main, ["fit", "--config", str(tmp_path / "job.yaml"), "--print-config", "--json"])
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["max-time"]["value"] == "2h"

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 
-from daskgmm.cli.options import ClusterChoice, cluster_options, em_options, json_option, output_option, store_options
+from daskgmm.cli.em_options import EMChoice, em_options
+from daskgmm.cli.options import (
+    ClusterChoice,
+    StoredRows,
+    cluster_options,
+    components_option,
+    covariance_option,
+    json_option,
+    output_option,
+    overwrite_option,
+    rows_options,
+    summary_option,
+)
 
 __all__ = ["fit"]
 
 
 @click.command(epilog="\b\nExample:\n  daskgmm fit profiles.zarr -o profiles.gmm --components 8 --n-workers 4")
-@click.argument("store")
 @output_option("Model file")
-@click.option("--components", required=True, type=click.IntRange(min=1), help="Number of components of the mixture.")
-@click.option(
-    "--covariance-type",
-    type=click.Choice(["full", "tied", "diag", "spherical"]),
-    default="full",
-    show_default=True,
-    help="Shape of the covariances.",
-)
+@overwrite_option
+@components_option
+@covariance_option
 @em_options
+@click.option("--warm-start", metavar="MODEL", help="Model file to start from, of as many components.")
 @click.option(
     "--checkpoint",
     metavar="PATH",
-    help="File or URL that keeps the state of the fit; if it is there, the fit goes on from it.",
+    help="File or URL that keeps the state of the fit until the model is written; a fit goes on from there.",
 )
 @click.option(
     "--checkpoint-every",
@@ -35,76 +42,91 @@ __all__ = ["fit"]
     show_default=True,
     help="Passes between two checkpoints.",
 )
-@store_options
+@click.option(
+    "--max-time",
+    metavar="TIME",
+    help="Begin no pass after this time, such as 2h: end with exit code 75 if there is a checkpoint, and otherwise "
+    "with the best mixture so far.",
+)
+@click.option("--strict", is_flag=True, help="Write nothing and end with exit code 3 if the fit does not converge.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan of the fit, and write nothing.")
+@rows_options
 @cluster_options
 @json_option
+@summary_option
 def fit(
-    store: str,
+    rows: StoredRows,
     output: str,
+    overwrite: bool,
     components: int,
     covariance_type: str,
-    random_state: int,
-    tol: float,
-    reg_covar: float,
-    max_iter: int,
-    n_init: int,
-    init_params: str,
-    cache: str,
+    em: EMChoice,
+    warm_start: str | None,
     checkpoint: str | None,
     checkpoint_every: int,
-    component: str | None,
-    missing_chunks: str,
+    max_time: str | None,
+    strict: bool,
+    dry_run: bool,
     cluster: ClusterChoice,
     as_json: bool,
+    summary: str | None,
 ) -> None:
     """Fit a mixture to a Zarr array.
 
     STORE is read block by block, once for a sample to start from and once for each iteration, by this process's threads
     unless an option names a cluster. The mixture is written to one file, for `daskgmm predict`, `score` and `inspect`.
+
+    A model that the same data and settings made is up to date: nothing is read, and the exit code is 0. One that others
+    made is replaced with --overwrite, and refused without.
     """
     from daskgmm.cli.session import command_session
 
     with command_session(checkpoint):
-        from daskgmm.engine.cluster import connected
-        from daskgmm.estimator import GaussianMixture
-        from daskgmm.storage.dataset import open_zarr
-        from daskgmm.storage.new_file import check_new_file
+        from daskgmm.cli.fit_run import FitJob
+        from daskgmm.cli.results import check_summary, deliver
 
-        mixture = GaussianMixture(
-            components,
+        check_summary(summary, output)
+        job = FitJob(
+            rows=rows,
+            output=output,
+            overwrite=overwrite,
+            components=components,
             covariance_type=covariance_type,
-            tol=tol,
-            reg_covar=reg_covar,
-            max_iter=max_iter,
-            n_init=n_init,
-            init_params=init_params,
-            random_state=random_state,
-            cache=None if cache == "none" else cache,
+            em=em,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
+            warm_start=warm_start,
+            max_time=max_time,
+            strict=strict,
+            cluster=cluster,
         )
-        check_new_file(output)
-        with connected(cluster.settings()):
-            mixture.fit(open_zarr(store, component, missing_chunks=missing_chunks))
-        mixture.save(output)
-        result = {
-            "model": output,
-            "n_samples": mixture.n_samples_seen_,
-            "n_features": mixture.n_features_in_,
-            "n_components": components,
-            "covariance_type": covariance_type,
-            "converged": mixture.converged_,
-            "n_iter": mixture.n_iter_,
-            "n_passes": mixture.n_passes_,
-            "lower_bound": mixture.lower_bound_,
-            "seconds": sum(entry["seconds"] for entry in mixture.history_),
-        }
-        if as_json:
-            click.echo(json.dumps(result))
-        else:
-            end = "converged" if mixture.converged_ else "did not converge"
-            click.echo(
-                f"{output}: {components} components, {result['n_samples']} rows of {result['n_features']} features; "
-                f"{end} after {result['n_passes']} passes in {result['seconds']:.1f} s; "
-                f"mean log-likelihood {result['lower_bound']:.6g}"
-            )
+        if dry_run:
+            _say_what_would_be_done(job.plan(), output, as_json=as_json)
+            return
+        result = job.run()
+        deliver(result, _text(result), as_json=as_json, summary=summary)
+
+
+def _text(result: dict[str, Any]) -> str:
+    """Return a result as a line for a reader."""
+    what = f"{result['n_components']} components, {result['n_samples']} rows of {result['n_features']} features"
+    end = "converged" if result["converged"] else "out of time" if result["out_of_time"] else "did not converge"
+    bound = "" if result["lower_bound"] is None else f"; mean log-likelihood {result['lower_bound']:.6g}"
+    done = "up to date, " if result["up_to_date"] else ""
+    return (
+        f"{result['model']}: {done}{what}; {end} after {result['n_passes']} passes in {result['seconds']:.1f} s{bound}"
+    )
+
+
+def _say_what_would_be_done(planned: Any, output: str, *, as_json: bool) -> None:
+    """Print a plan, or that there is nothing to do; raises MemoryLimitError if the fit would."""
+    from daskgmm.cli.plan import plan_facts
+    from daskgmm.cli.results import deliver
+
+    facts = {"model": output, "dry_run": True, "up_to_date": planned is None}
+    if planned is None:
+        deliver(facts, f"{output}: up to date, there is nothing to do", as_json=as_json, summary=None)
+        return
+    text = f"{planned}\n{output} would be written; nothing was"
+    deliver({**facts, **plan_facts(planned)}, text, as_json=as_json, summary=None)
+    planned.check()

@@ -38,6 +38,8 @@ def inspect(model: str, as_json: bool) -> None:
 
 def _facts(mixture: GaussianMixture) -> dict[str, Any]:
     """Return the mixture as JSON values."""
+    from daskgmm.drift import keeps_distribution
+
     return {
         "n_components": len(mixture.weights_),
         "n_features": mixture.n_features_in_,
@@ -47,6 +49,7 @@ def _facts(mixture: GaussianMixture) -> dict[str, Any]:
         "n_passes": mixture.n_passes_,
         "n_samples_seen": mixture.n_samples_seen_,
         "lower_bound": mixture.lower_bound_ if mixture.n_iter_ else None,
+        "keeps_distribution": keeps_distribution(mixture),
         "weights": mixture.weights_.tolist(),
         "means": mixture.means_.tolist(),
         "covariances": mixture.covariances_.tolist(),
@@ -63,6 +66,8 @@ def _text(mixture: GaussianMixture) -> str:
     ]
     if facts["lower_bound"] is not None:
         lines.append(f"mean log-likelihood {facts['lower_bound']:.6g}")
+    if not facts["keeps_distribution"]:
+        lines.append("keeps nothing of how its rows were distributed: drift cannot be measured against it")
     lines += ["", "component   weight   mean"]
     heaviest = mixture.weights_.argsort()[::-1]
     for k in heaviest[:MOST_ROWS]:

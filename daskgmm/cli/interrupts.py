@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["CHECKPOINT_IS_VALID", "Interrupted", "interruptible"]
+__all__ = ["CHECKPOINT_IS_VALID", "Interrupted", "OutOfTime", "interruptible"]
 
 CHECKPOINT_IS_VALID = 75
 """Exit code of a command that was interrupted and can be started again where it was."""
@@ -25,6 +25,10 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
         self.code = code
         """Exit code."""
+
+
+class OutOfTime(Exception):
+    """A command ends before it is done, as it was told to, and what was done is kept."""
 
 
 @contextmanager

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from daskgmm.cli.configuration import NamedOption, config_options, print_configuration
+from daskgmm.cli.logging_options import LogChoice, choose_log, log_options
 
 if TYPE_CHECKING:
+    import dask.array as da
+
     from daskgmm.engine.cluster import ClusterSettings
 
-__all__ = ["ClusterChoice", "cluster_options", "em_options", "json_option", "output_option", "store_options"]
+__all__ = [
+    "COVARIANCE_TYPES",
+    "ClusterChoice",
+    "StoredRows",
+    "all_of",
+    "cache_option",
+    "cluster_options",
+    "components_option",
+    "covariance_option",
+    "gathered",
+    "json_option",
+    "max_iter_option",
+    "n_init_option",
+    "output_option",
+    "overwrite_option",
+    "rows_options",
+    "storage_option",
+    "store_options",
+    "summary_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
-def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return a decorator that adds options in the order given."""
 
     def add(command: Command) -> Command:
@@ -28,7 +55,39 @@ def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return add
 
 
-store_options = _all_of(
+def gathered(
+    options: Callable[[Callable[..., None]], Callable[..., None]], record: Callable[..., Any], name: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds options, whose values a command receives as one record under one name."""
+    names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_record(**values: Any) -> None:
+            command(**{name: record(**{one: values.pop(one) for one in names})}, **values)
+
+        return options(with_record)
+
+    return add
+
+
+class _JsonObject(click.ParamType):  # type: ignore[type-arg]
+    """A JSON object at a shell, a mapping in a configuration file."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            found = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            # What was given may hold credentials: it is not repeated.
+            self.fail('expected a JSON object such as {"anon": true}', param, ctx)
+        return found
+
+
+store_options = all_of(
     click.option("--component", metavar="NAME", help="Array in the store, where it is a group."),
     click.option(
         "--missing-chunks",
@@ -39,33 +98,64 @@ store_options = _all_of(
     ),
 )
 
-em_options = _all_of(
-    click.option(
-        "--random-state", type=int, default=0, show_default=True, help="Seed; the same one gives the same fit."
-    ),
-    click.option("--tol", type=float, default=1e-3, show_default=True, help="Stop at this gain, in nats a row."),
-    click.option(
-        "--reg-covar", type=float, default=1e-6, show_default=True, help="Added to each covariance's diagonal."
-    ),
-    click.option("--max-iter", type=int, default=100, show_default=True, help="Most passes of EM."),
-    click.option("--n-init", type=int, default=1, show_default=True, help="Number of starts; the best is kept."),
-    click.option(
-        "--init-params",
-        type=click.Choice(["kmeans", "k-means++", "random", "random_from_data"]),
-        default="kmeans",
-        show_default=True,
-        help="How starts assign rows to components.",
-    ),
-    click.option(
-        "--cache",
-        type=click.Choice(["auto", "memory", "disk", "none"]),
-        default="auto",
-        show_default=True,
-        help="Where the workers keep decoded rows between passes.",
-    ),
+storage_option = click.option(
+    "--storage-options",
+    type=_JsonObject(),
+    metavar="JSON",
+    help="What fsspec needs to open a URL, such as credentials, as one JSON object.",
 )
 
-_cluster_options = _all_of(
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """Which Zarr array a command reads."""
+
+    store: str
+    component: str | None
+    missing_chunks: str
+    storage_options: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        from daskgmm.storage.redaction import public_address
+
+        return public_address(self.store)
+
+    def open(self) -> da.Array:
+        """Return its rows; raises as `daskgmm.open_zarr`."""
+        from daskgmm.storage.dataset import open_zarr
+
+        return open_zarr(self.store, self.component, self.storage_options, missing_chunks=self.missing_chunks)
+
+
+rows_options = gathered(all_of(click.argument("store"), store_options, storage_option), StoredRows, "rows")
+"""The argument STORE and what belongs to it, received as one record, `rows`."""
+
+components_option = click.option(
+    "--components", required=True, type=click.IntRange(min=1), help="Number of components of the mixture."
+)
+covariance_option = click.option(
+    "--covariance-type",
+    type=click.Choice(COVARIANCE_TYPES),
+    default="full",
+    show_default=True,
+    help="Shape of the covariances.",
+)
+max_iter_option = click.option("--max-iter", type=int, default=100, show_default=True, help="Most passes of EM.")
+n_init_option = click.option(
+    "--n-init", type=int, default=1, show_default=True, help="Number of starts; the best is kept."
+)
+cache_option = click.option(
+    "--cache",
+    type=click.Choice(["auto", "memory", "disk", "none"]),
+    default="auto",
+    show_default=True,
+    help="Where the workers keep decoded rows between passes.",
+)
+
+
+_cluster_options = all_of(
     click.option("--scheduler", metavar="ADDRESS", help="Address of a running Dask scheduler."),
     click.option("--scheduler-file", metavar="FILE", help="File that a running Dask scheduler wrote."),
     click.option("--n-workers", type=click.IntRange(min=1), help="Worker processes to start on this machine."),
@@ -78,7 +168,14 @@ _cluster_options = _all_of(
     ),
     click.option("--memory-limit", metavar="SIZE", help="Memory of each of them, such as 4GB."),
     click.option(
-        "--timeout", metavar="TIME", default="30s", show_default=True, help="How long to wait for a scheduler."
+        "--wait-workers", type=click.IntRange(min=1), help="Workers that the scheduler must have before it begins."
+    ),
+    click.option(
+        "--timeout",
+        metavar="TIME",
+        default="30s",
+        show_default=True,
+        help="How long to wait for scheduler and workers.",
     ),
     click.option("--require-tls", is_flag=True, help="Refuse a scheduler whose address is not tls://."),
 )
@@ -95,6 +192,7 @@ class ClusterChoice:
     memory_limit: str | None
     timeout: str
     require_tls: bool = False
+    wait_workers: int | None = None
 
     def settings(self) -> ClusterSettings:
         """Return the words as values; raises ParameterError when one makes no sense."""
@@ -108,24 +206,56 @@ class ClusterChoice:
             memory_limit=None if self.memory_limit is None else parse_size(self.memory_limit),
             timeout=parse_duration(self.timeout),
             require_tls=self.require_tls,
+            wait_workers=self.wait_workers,
         )
 
 
+WAYS = ("scheduler", "scheduler_file", "n_workers")
+"""To find a cluster."""
+STRENGTH = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+
+
 def cluster_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the cluster options to a command, which receives them as one argument, `cluster`."""
+    """Add what every command that runs for long has: where it runs, what it logs, and where its options come from.
+
+    The command receives the choice of a cluster as one argument, `cluster`; the others act by themselves.
+    """
     names = [field.name for field in fields(ClusterChoice)]
 
     @wraps(command)
     def with_cluster(**options: Any) -> None:
+        choose_log(LogChoice(options.pop("log_format"), options.pop("progress")))
+        _keep_strongest(options)
+        if options.pop("print_config"):
+            print_configuration()
+            return
         choice = ClusterChoice(**{name: options.pop(name) for name in names})
         command(cluster=choice, **options)
 
-    return _cluster_options(with_cluster)
+    return all_of(_cluster_options, log_options, config_options)(with_cluster)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def _keep_strongest(options: dict[str, Any]) -> None:
+    """Forget ways to find a cluster that come from a weaker place than another one: a flag beats the environment."""
+    context = click.get_current_context()
+    sources = {name: context.get_parameter_source(name) for name in WAYS if options[name] is not None}
+    strongest = min((STRENGTH.index(source) for source in sources.values() if source in STRENGTH), default=None)
+    for name, source in sources.items():
+        if strongest is not None and (source not in STRENGTH or STRENGTH.index(source) > strongest):
+            options[name] = context.params[name] = None
+
+
+json_option = click.option("--json", "as_json", cls=NamedOption, is_flag=True, help="Print one JSON object.")
+
+summary_option = click.option(
+    "--summary", metavar="FILE", help="Write the result to this file too, as one JSON object, when all went well."
+)
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace the output of an earlier run once the new one is complete."
+)
 
 
 def output_option(what: str) -> Callable[[Command], Command]:
     """Return the option that names the output."""
-    return click.option("-o", "--output", required=True, metavar="PATH", help=f"{what}; must not exist yet.")
+    return click.option("-o", "--output", required=True, metavar="PATH", help=f"{what} to write.")

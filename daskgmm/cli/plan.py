@@ -8,45 +8,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.options import ClusterChoice, cluster_options, json_option, store_options
+from daskgmm.cli.options import (
+    ClusterChoice,
+    StoredRows,
+    cache_option,
+    cluster_options,
+    components_option,
+    covariance_option,
+    json_option,
+    max_iter_option,
+    n_init_option,
+    rows_options,
+)
 
 if TYPE_CHECKING:
     from daskgmm.planning import FitPlan
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_facts"]
 
 
 @click.command(epilog="\b\nExample:\n  daskgmm plan profiles.zarr --components 8 --n-workers 4 --memory-limit 2GB")
-@click.argument("store")
-@click.option("--components", required=True, type=click.IntRange(min=1), help="Number of components of the mixture.")
-@click.option(
-    "--covariance-type",
-    type=click.Choice(["full", "tied", "diag", "spherical"]),
-    default="full",
-    show_default=True,
-    help="Shape of the covariances.",
-)
-@click.option("--max-iter", type=int, default=100, show_default=True, help="Most passes of EM.")
-@click.option("--n-init", type=int, default=1, show_default=True, help="Number of starts; the best is kept.")
-@click.option(
-    "--cache",
-    type=click.Choice(["auto", "memory", "disk", "none"]),
-    default="auto",
-    show_default=True,
-    help="Where the workers keep decoded rows between passes.",
-)
-@store_options
+@components_option
+@covariance_option
+@max_iter_option
+@n_init_option
+@cache_option
+@rows_options
 @cluster_options
 @json_option
 def plan(
-    store: str,
+    rows: StoredRows,
     components: int,
     covariance_type: str,
     max_iter: int,
     n_init: int,
     cache: str,
-    component: str | None,
-    missing_chunks: str,
     cluster: ClusterChoice,
     as_json: bool,
 ) -> None:
@@ -63,20 +59,19 @@ def plan(
         from daskgmm.engine.cluster import connected
 
         with connected(cluster.settings()):
-            X = daskgmm.open_zarr(store, component, missing_chunks=missing_chunks)
             planned = daskgmm.plan(
-                X,
+                rows.open(),
                 components,
                 covariance_type=covariance_type,
                 max_iter=max_iter,
                 n_init=n_init,
                 cache=None if cache == "none" else cache,
             )
-        click.echo(json.dumps(_facts(planned)) if as_json else str(planned))
+        click.echo(json.dumps(plan_facts(planned)) if as_json else str(planned))
         planned.check()
 
 
-def _facts(planned: FitPlan) -> dict[str, Any]:
+def plan_facts(planned: FitPlan) -> dict[str, Any]:
     """Return the plan as JSON values, with what follows from its fields."""
     memory = planned.memory
     return {

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import click
 
-from daskgmm.cli.options import ClusterChoice, cluster_options, output_option, store_options
+from daskgmm.cli.options import (
+    ClusterChoice,
+    StoredRows,
+    cluster_options,
+    json_option,
+    output_option,
+    overwrite_option,
+    rows_options,
+    summary_option,
+)
 
 __all__ = ["predict"]
 
 
 @click.command(epilog="\b\nExample:\n  daskgmm predict profiles.gmm profiles.zarr -o labels.zarr --n-workers 4")
 @click.argument("model")
-@click.argument("store")
 @output_option("Zarr array")
 @click.option(
     "--what",
@@ -25,19 +33,21 @@ __all__ = ["predict"]
     type=click.Choice(["int16", "int32", "int64", "float32", "float64"]),
     help="Numbers in the output: int64 for labels and float64 for the others unless given; int16 holds 32,768 labels.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier run once the new one is complete.")
-@store_options
+@overwrite_option
+@rows_options
 @cluster_options
+@json_option
+@summary_option
 def predict(
     model: str,
-    store: str,
+    rows: StoredRows,
     output: str,
     what: str,
     dtype: str | None,
     overwrite: bool,
-    component: str | None,
-    missing_chunks: str,
     cluster: ClusterChoice,
+    as_json: bool,
+    summary: str | None,
 ) -> None:
     """Label the rows of a Zarr array.
 
@@ -48,17 +58,22 @@ def predict(
     from daskgmm.cli.session import command_session
 
     with command_session():
+        from daskgmm.cli.results import check_summary, deliver
         from daskgmm.engine.cluster import connected
         from daskgmm.estimator import load
-        from daskgmm.storage.dataset import open_zarr
         from daskgmm.storage.output import check_output
         from daskgmm.storage.redaction import public_address
         from daskgmm.writing import check_result, write_results
 
+        check_summary(summary, output)
         check_output(output, overwrite=overwrite)
         mixture = load(model)
         check_result(what, dtype, len(mixture.weights_))
         with connected(cluster.settings()):
-            rows = open_zarr(store, component, missing_chunks=missing_chunks)
-            write_results(mixture, rows, output, what=what, dtype=dtype, overwrite=overwrite)
-        click.echo(f"{public_address(output)}: {what} of {rows.shape[0]} rows")
+            X = rows.open()
+            # They are for one kind of place, and another one need not know of them.
+            options = rows.storage_options if output.split("://")[0] == rows.store.split("://")[0] else None
+            write_results(mixture, X, output, what=what, dtype=dtype, overwrite=overwrite, storage_options=options)
+        place, n_samples = public_address(output), int(X.shape[0])
+        result = {"output": place, "what": what, "n_samples": n_samples}
+        deliver(result, f"{place}: {what} of {n_samples} rows", as_json=as_json, summary=summary)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from daskgmm.cli.options import ClusterChoice, cluster_options, em_options, json_option, output_option, store_options
+from daskgmm.cli.em_options import EMChoice, em_options
+from daskgmm.cli.options import (
+    COVARIANCE_TYPES,
+    ClusterChoice,
+    StoredRows,
+    cluster_options,
+    json_option,
+    output_option,
+    overwrite_option,
+    rows_options,
+    summary_option,
+)
 
 if TYPE_CHECKING:
     from daskgmm.selection import SelectionResult
 
 __all__ = ["select"]
-
-TYPES = ("full", "tied", "diag", "spherical")
 
 
 def _counts(context: click.Context, option: click.Parameter, value: str) -> list[int]:
@@ -35,15 +42,15 @@ def _counts(context: click.Context, option: click.Parameter, value: str) -> list
 def _types(context: click.Context, option: click.Parameter, value: str) -> list[str]:
     """Return covariance types in the order given."""
     types = value.split(",")
-    unknown = [one for one in types if one not in TYPES]
+    unknown = [one for one in types if one not in COVARIANCE_TYPES]
     if unknown:
-        raise click.BadParameter(f"expected some of {', '.join(TYPES)}; got {unknown[0]!r}")
+        raise click.BadParameter(f"expected some of {', '.join(COVARIANCE_TYPES)}; got {unknown[0]!r}")
     return types
 
 
 @click.command(epilog="\b\nExample:\n  daskgmm select profiles.zarr -o profiles.gmm --components 1:12 --n-workers 4")
-@click.argument("store")
 @output_option("Model file of the best mixture")
+@overwrite_option
 @click.option(
     "--components",
     required=True,
@@ -67,68 +74,60 @@ def _types(context: click.Context, option: click.Parameter, value: str) -> list[
     help="What mixtures are compared by; lower is better.",
 )
 @em_options
-@store_options
+@rows_options
 @cluster_options
 @json_option
+@summary_option
 def select(
-    store: str,
+    rows: StoredRows,
     output: str,
+    overwrite: bool,
     components: list[int],
     covariance_type: list[str],
     criterion: str,
-    random_state: int,
-    tol: float,
-    reg_covar: float,
-    max_iter: int,
-    n_init: int,
-    init_params: str,
-    cache: str,
-    component: str | None,
-    missing_chunks: str,
+    em: EMChoice,
     cluster: ClusterChoice,
     as_json: bool,
+    summary: str | None,
 ) -> None:
     """Fit several mixtures to a Zarr array and keep the best.
 
     Mixtures of all the numbers of components and covariance types are fitted to STORE in the same passes over it. A
-    table of them is printed, and the best one is written to one file, for `daskgmm predict`, `score` and `inspect`.
+    table of them is printed, and the best one is written to one file, for `daskgmm predict`, `score` and `inspect`. As
+    with `daskgmm fit`, a model that the same data and settings made is up to date.
     """
     from daskgmm.cli.session import command_session
 
     with command_session():
+        from daskgmm.cli.model_output import MadeFrom, model_output
+        from daskgmm.cli.results import check_summary, deliver
         from daskgmm.engine.cluster import connected
         from daskgmm.selection import select_components
-        from daskgmm.storage.dataset import open_zarr
-        from daskgmm.storage.new_file import check_new_file
+        from daskgmm.storage.contents import contents_of
 
-        check_new_file(output)
-        with connected(cluster.settings()):
-            result = select_components(
-                open_zarr(store, component, missing_chunks=missing_chunks),
-                components,
-                covariance_types=covariance_type,
-                criterion=criterion,
-                tol=tol,
-                reg_covar=reg_covar,
-                max_iter=max_iter,
-                n_init=n_init,
-                init_params=init_params,
-                random_state=random_state,
-                cache=None if cache == "none" else cache,
-            )
-        result.best.save(output)
-        click.echo(json.dumps(_facts(result, output)) if as_json else f"{result}\n{output}: the mixture marked *")
+        check_summary(summary, output)
+        chosen = {"covariance_types": covariance_type, "criterion": criterion, **em.settings()}
+        settings = {"command": "select", "components": components, "missing_chunks": rows.missing_chunks, **chosen}
+        del settings["cache"]
+        where = cluster.settings()
+        with model_output(output, overwrite=overwrite) as place:
+            made_from = MadeFrom(contents_of(rows.store, rows.component, rows.storage_options), settings)
+            found = place.result_of(made_from)
+            text = f"{output}: up to date"
+            if found is None:
+                with connected(where):
+                    result = select_components(rows.open(), components, **chosen)
+                found, text = _facts(result, output), f"{result}\n{output}: the mixture marked *"
+                place.write(result.best, made_from, found)
+        deliver(found, text, as_json=as_json, summary=summary)
 
 
 def _facts(result: SelectionResult, output: str) -> dict[str, Any]:
-    """Return what was found as JSON values; there, what is no number is null."""
+    """Return what was found as JSON values."""
     best = result.best
-    rows = [
-        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
-        for row in result.table
-    ]
     return {
         "model": output,
+        "up_to_date": False,
         "criterion": result.criterion,
         "n_components": best.n_components,
         "covariance_type": best.covariance_type,
@@ -136,5 +135,5 @@ def _facts(result: SelectionResult, output: str) -> dict[str, Any]:
         "n_features": best.n_features_in_,
         "converged": best.converged_,
         "n_passes": result.n_passes,
-        "table": rows,
+        "table": result.table,
     }

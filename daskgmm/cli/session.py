@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from datetime import UTC, datetime
+from typing import NoReturn, TextIO
 
-from daskgmm.cli.interrupts import Interrupted, interruptible
+from daskgmm.cli.interrupts import CHECKPOINT_IS_VALID, Interrupted, OutOfTime, interruptible
+from daskgmm.cli.logging_options import chosen_log, log_handler
 from daskgmm.errors import (
     CheckpointError,
     ChunkReadError,
     ClusterError,
     DaskGMMError,
     MissingChunksError,
+    OutputDiffersError,
     OutputExistsError,
     OutputInUseError,
     ParameterError,
@@ -39,6 +43,7 @@ EXIT_CODES: tuple[tuple[type[DaskGMMError], int], ...] = (
     (StoreNotFoundError, BAD_INPUT),
     (MissingChunksError, BAD_INPUT),
     (StoreChangedError, BAD_INPUT),
+    (OutputDiffersError, BAD_INPUT),
     (ChunkReadError, BAD_INPUT),
     (StorageError, WORTH_A_RETRY),
     (ClusterError, WORTH_A_RETRY),
@@ -60,29 +65,52 @@ def command_session(checkpoint: str | None = None) -> Iterator[None]:
     checkpoint : str or None
         Where the command keeps what it has done, if it does.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    # What Dask's schedulers and workers say in passing is not what a command was started for.
-    handler.addFilter(lambda record: record.name == "daskgmm" or record.levelno >= logging.WARNING)
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    log = logging.getLogger("daskgmm")
-    level = log.level
-    log.setLevel(logging.INFO)
     try:
-        with interruptible(has_checkpoint=checkpoint is not None), warnings.catch_warnings():
+        with _logging(), interruptible(has_checkpoint=checkpoint is not None), warnings.catch_warnings():
             warnings.showwarning = _log_warning
             yield
     except DaskGMMError as error:
-        message = " ".join(str(error).split())
-        print(f"daskgmm: error: {message}", file=sys.stderr)
-        sys.exit(exit_code(error))
+        _end(f"error: {error}", exit_code(error))
+    except OutOfTime as reason:
+        _end(f"{reason}; start it again to go on from {checkpoint}", CHECKPOINT_IS_VALID)
     except Interrupted as signal:
         kept = "nothing is kept" if checkpoint is None else f"start it again to go on from {checkpoint}"
         # What Zarr was asked for in that moment is never awaited, which Python would tell after the last line.
         warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
-        print(f"daskgmm: interrupted by {signal}; {kept}", file=sys.stderr)
-        sys.exit(signal.code)
+        _end(f"interrupted by {signal}; {kept}", signal.code)
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Log to standard error while the body runs, unless the program that called does so."""
+    root, log = logging.getLogger(), logging.getLogger("daskgmm")
+    level, choice = log.level, chosen_log()
+    handler = None if root.handlers else log_handler(sys.stderr, choice)
+    log.setLevel(logging.INFO)
+    if handler is not None:
+        root.addHandler(handler)
+        if choice.log_format == "json":
+            from daskgmm.engine.json_log import log_as_json
+
+            log_as_json()
+    try:
+        yield
     finally:
         log.setLevel(level)
+        if handler is not None:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """End the process with a last line on standard error."""
+    line = " ".join(message.split())
+    if chosen_log().log_format == "json":
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        print(json.dumps({"time": time, "level": "error", "message": line, "exit_code": code}), file=sys.stderr)
+    else:
+        print(f"daskgmm: {line}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _log_warning(

@@ -41,11 +41,15 @@ class ClusterSettings:
     """Seconds to wait for a scheduler to answer."""
     require_tls: bool = False
     """Whether a scheduler that is running must be reached through TLS."""
+    wait_workers: int | None = None
+    """Workers that a scheduler must have before anything begins; None means one."""
 
     def __post_init__(self) -> None:
         given = [name for name in ("scheduler", "scheduler_file", "n_workers") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ParameterError(f"expected one way to find a cluster; got {' and '.join(given)}")
+        if self.wait_workers is not None and self.scheduler is None and self.scheduler_file is None:
+            raise ParameterError("wait_workers: expected a scheduler whose workers to wait for; got none")
 
 
 @contextmanager
@@ -111,12 +115,14 @@ def _client(settings: ClusterSettings) -> Client:
             f"{doubt} running and reachable? ({error})"
         ) from error
     try:
-        client.wait_for_workers(1, timeout=settings.timeout)
+        client.wait_for_workers(settings.wait_workers or 1, timeout=settings.timeout)
     except TimeoutError:
+        n_workers = len(client.nthreads())
         client.close()
+        wanted = "a worker" if settings.wait_workers is None else f"{settings.wait_workers} workers"
         raise ClusterError(
-            f"expected the scheduler at {place} to have a worker within {settings.timeout:g} s; it has none. "
-            "Start workers, or wait longer (--timeout)"
+            f"expected the scheduler at {place} to have {wanted} within {settings.timeout:g} s; it has "
+            f"{n_workers or 'none'}. Start workers, or wait longer (--timeout)"
         ) from None
     return client
 

@@ -12,7 +12,16 @@ from daskgmm.engine.cache import MOST_OF_MEMORY, SHARE_OF_MEMORY
 from daskgmm.engine.sweep import FAN_IN
 from daskgmm.engine.workers import Worker
 
-__all__ = ["DASK_BLOCKS", "STREAMED_BLOCKS", "PassSizes", "WorkerMemory", "cached_bytes", "waiting", "worker_memory"]
+__all__ = [
+    "DASK_BLOCKS",
+    "MERGING",
+    "STREAMED_BLOCKS",
+    "PassSizes",
+    "WorkerMemory",
+    "cached_bytes",
+    "waiting",
+    "worker_memory",
+]
 
 MEBIBYTE = 2**20
 # A worker with NumPy, SciPy, scikit-learn, Dask and Zarr loaded, after a fit.
@@ -61,6 +70,8 @@ class PassSizes:
     """The sample; 0 without a first look."""
     sample_pieces: int
     """What blocks put forward for the sample, as far as it may wait to be merged."""
+    drawn: int
+    """What the rows that an E-step draws in passing take where they are merged; 0 when it draws none."""
     explored: int
     """What a thread needs to try a start on the sample."""
     uses_numba: bool
@@ -131,7 +142,7 @@ def worker_memory(sizes: PassSizes, worker: Worker, *, cache: str | None, is_loc
         process=process,
         block=sizes.block,
         blocks=blocks + threads * sizes.look,
-        results=results + sizes.shared,
+        results=results + sizes.shared + sizes.drawn,
         sample=sizes.sample_pieces + MERGING * sizes.sample + threads * sizes.explored,
         cache=kept,
         retained=int(RETAINED * blocks) if is_local else 0,

@@ -14,7 +14,7 @@ from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
 from daskgmm.mixture.rows import bad_row, checked_rows, checked_weights
 
-__all__ = ["FirstLook", "first_look"]
+__all__ = ["FirstLook", "LookRequest", "first_look", "look_request", "sample_of_block"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ class FirstLook:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class LookRequest:
     """What every block needs to know to draw its part of the sample."""
 
     size: int
@@ -114,9 +114,30 @@ def first_look(
     InputDataError
         If a block is not dense and real, or a row holds NaN or infinity.
     """
-    known = parts.weights is None and n_samples is not None and split.share == 0
+    request = look_request(
+        n_samples=n_samples,
+        n_features=n_features,
+        size=size,
+        entropy=entropy,
+        weighted=parts.weights is not None,
+        split=split,
+    )
+    return sweep(parts, _look, request)
+
+
+def look_request(
+    *,
+    n_samples: int | None,
+    n_features: int,
+    size: int,
+    entropy: int,
+    weighted: bool,
+    split: RowSplit = NOTHING_HELD_OUT,
+) -> LookRequest:
+    """Return what `sample_of_block` needs to know; arguments as `first_look`, and whether rows have weights."""
+    known = not weighted and n_samples is not None and split.share == 0
     largest = _largest_key(size, n_samples) if known and n_samples is not None else 1.0
-    return sweep(parts, _look, _Request(size, entropy, n_features, largest, split))
+    return LookRequest(size, entropy, n_features, largest, split)
 
 
 def _largest_key(size: int, n_samples: int) -> float:
@@ -130,12 +151,16 @@ def _largest_key(size: int, n_samples: int) -> float:
     return min(1.0, (size + 6 * math.sqrt(size) + 36) / n_samples)
 
 
-def _look(rows: NDArray[Any], weights: NDArray[Any] | None, request: _Request, block: int) -> FirstLook:
+def _look(rows: NDArray[Any], weights: NDArray[Any] | None, request: LookRequest, block: int) -> FirstLook:
     """Look at one block."""
     rows = checked_rows(rows, request.n_features)
     weights = None if weights is None else checked_weights(weights, len(rows))
     _check_finite(rows, weights)
-    rows, weights = request.split.fitted(rows, weights, block)
+    return sample_of_block(*request.split.fitted(rows, weights, block), request, block)
+
+
+def sample_of_block(rows: NDArray[Any], weights: NDArray[Any] | None, request: LookRequest, block: int) -> FirstLook:
+    """Return what a block of sound rows, without those held out, puts forward for the sample."""
     n_samples = len(rows)
     present = None if weights is None else weights > 0
     # A new generator keyed by (entropy, block) rather than one spawned in turn: blocks run in any order.
@@ -146,7 +171,7 @@ def _look(rows: NDArray[Any], weights: NDArray[Any] | None, request: _Request, b
         n_samples=n_samples,
         n_present=n_samples if present is None else int(present.sum()),
         rows=np.asarray(rows[kept], dtype=np.float64),
-        weights=None if weights is None else weights[kept],
+        weights=None if weights is None else np.asarray(weights[kept], dtype=np.float64),
         keys=keys[kept],
     ).trimmed()
 

@@ -11,6 +11,7 @@ import numpy as np
 from daskgmm.errors import CheckpointError
 from daskgmm.fitting.in_memory import Rows
 from daskgmm.mixture.covariance import covariance_structure
+from daskgmm.mixture.distribution import RowDistribution
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.statistics import SufficientStatistics
 from daskgmm.settings import FitSettings
@@ -57,6 +58,8 @@ def check_shapes(place: CheckpointPlace, found: object, settings: FitSettings, n
         elif isinstance(record, SufficientStatistics):
             shapes = [array.shape for array in (record.reference, record.first, record.second, record.counts)]
             is_sound = shapes == [means, means, covariances, means[:1]] and record.weight > 0
+        elif isinstance(record, RowDistribution):
+            is_sound = record.component_shares.shape == means[:1]
         elif isinstance(record, Rows):
             weights = record.weights
             is_sound = record.values.ndim == 2 and record.values.shape[1] == n_features and len(record) > 0

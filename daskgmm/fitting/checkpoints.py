@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from daskgmm.errors import CheckpointError
 from daskgmm.fitting.checkpoint_checks import check_random_state, check_same, check_shapes
 from daskgmm.fitting.in_memory import Rows
-from daskgmm.fitting.result import Progress
+from daskgmm.fitting.result import Progress, Run
 from daskgmm.fitting.starts import Beginning
 from daskgmm.history import HistoryEntry, Journal, Pages
 from daskgmm.mixture.acceleration import Standing
+from daskgmm.mixture.distribution import RowDistribution
 from daskgmm.mixture.parameters import MixtureParameters
 from daskgmm.mixture.search import Evaluation, Search
 from daskgmm.mixture.statistics import SufficientStatistics
@@ -59,6 +60,8 @@ class Checkpoint:
     sample: str | None
     """Digest of the sample, which is kept by itself: it stays as it is."""
     journal: Pages
+    distribution: RowDistribution | None = None
+    """How the rows are distributed under the best mixture; None before the end."""
 
 
 CLASSES = (
@@ -69,6 +72,7 @@ CLASSES = (
     Pages,
     Progress,
     Proposal,
+    RowDistribution,
     Search,
     Standing,
     SufficientStatistics,
@@ -113,6 +117,8 @@ class Keeper:
         self._sample: str | None = None
         self._runs: dict[int, Progress] = {}
         self._n_kept = -1
+        self.distribution: RowDistribution | None = None
+        """What a fit that had ended had found."""
 
     def found(self, random_state: np.random.RandomState) -> tuple[tuple[Progress, ...], Rows | None] | None:
         """Return where the runs of an earlier fit stood, and its sample; None when there was none.
@@ -141,8 +147,14 @@ class Keeper:
         self._journal.reopen(checkpoint.journal)
         self._begin(checkpoint.runs, checkpoint.sample, random_state)
         self._n_kept = self._journal.n_passes
+        self.distribution = checkpoint.distribution
         log.info("%s: goes on after %d passes", name, self._journal.n_passes)
         return checkpoint.runs, sample
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs as far as they have come."""
+        return [self._runs[run].run for run in sorted(self._runs)]
 
     def begins(self, beginning: Beginning, random_state: np.random.RandomState) -> tuple[Progress, ...]:
         """Keep where the runs start, and return it: neither the first look nor the starts need be repeated."""
@@ -163,15 +175,15 @@ class Keeper:
         if self._journal.n_passes >= self._n_kept + self._every:
             self._keep()
 
-    def ends(self) -> None:
-        """Keep what the runs have found."""
-        self._keep()
+    def ends(self, distribution: RowDistribution | None) -> None:
+        """Keep what the runs have found, and how the rows are distributed under the best of it."""
+        self._keep(distribution)
 
     def _begin(self, runs: tuple[Progress, ...], sample: str | None, random_state: np.random.RandomState) -> None:
         self._runs, self._sample = dict(enumerate(runs)), sample
         self._random_state = tuple(random_state.get_state(legacy=True))
 
-    def _keep(self) -> None:
+    def _keep(self, distribution: RowDistribution | None = None) -> None:
         if self._place is None:
             return
         self._n_kept = self._journal.n_passes
@@ -183,6 +195,7 @@ class Keeper:
             runs=tuple(self._runs[run] for run in sorted(self._runs)),
             sample=self._sample,
             journal=self._journal.pages,
+            distribution=distribution,
         )
         write_checkpoint(self._place, checkpoint, CLASSES)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from daskgmm.engine.memory import DASK_BLOCKS, STREAMED_BLOCKS, PassSizes, WorkerMemory, waiting, worker_memory
+from daskgmm.engine.memory import DASK_BLOCKS, MERGING, STREAMED_BLOCKS, PassSizes, WorkerMemory, waiting, worker_memory
 from daskgmm.engine.parts import range_size
 from daskgmm.engine.workers import Worker, ambient_workers, this_process
 from daskgmm.errors import MemoryLimitError
 from daskgmm.fitting.exploring import EXPLORED_ROWS, EXPLORED_ROWS_A_PARAMETER, MOST_OPTIMA
 from daskgmm.kernels import fused
 from daskgmm.mixture.covariance import covariance_structure
+from daskgmm.mixture.distribution import DISTRIBUTION_ROWS
 from daskgmm.settings import FitSettings, sample_size
 from daskgmm.storage.dataset import RowBlocks
 
@@ -91,6 +92,8 @@ def pass_sizes(
     sample_row = FLOAT * (n_features + 1 + weighted)
     # With weights, each block puts forward as many rows as the sample has.
     put_forward = min(n_samples, sampled * waiting(n_tasks)) if weighted else 0
+    drawn = _drawn_rows(sampled, n_samples, settings)
+    drawn_forward = min(n_samples, drawn * waiting(n_tasks)) if weighted else 0
     explored = min(sampled, max(EXPLORED_ROWS, EXPLORED_ROWS_A_PARAMETER * _n_free(settings, n_features)))
     return PassSizes(
         n_bytes=n_bytes,
@@ -106,6 +109,7 @@ def pass_sizes(
         shared=n_runs * 2 * FLOAT * (means + 2 * second),
         sample=sampled * sample_row,
         sample_pieces=put_forward * sample_row,
+        drawn=(MERGING * drawn + drawn_forward) * sample_row,
         explored=K_MEANS_COPIES * explored * n_features * FLOAT,
         uses_numba=settings.kernel != "blas" and fused.is_available(),
         can_keep=not blocks.in_memory,
@@ -123,6 +127,13 @@ def sample_rows(blocks: RowBlocks, settings: FitSettings, *, has_start: bool) ->
     if size is None:
         return n_samples
     return size if n_samples is None else min(size, n_samples)
+
+
+def _drawn_rows(sampled: int, n_samples: int, settings: FitSettings) -> int:
+    """Return the rows that the first E-step draws: none where a sample that large guides the passes."""
+    if settings.acceleration is not None and DISTRIBUTION_ROWS <= sampled < n_samples:
+        return 0
+    return min(DISTRIBUTION_ROWS, n_samples)
 
 
 def _n_free(settings: FitSettings, n_features: int) -> int:

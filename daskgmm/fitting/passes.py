@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from daskgmm.engine.cache import KeptParts
 from daskgmm.engine.parts import Parts, parts_of_blocks, parts_of_reader
+from daskgmm.engine.sample import FirstLook, LookRequest, sample_of_block
 from daskgmm.engine.schedule import one_thread_per_task
 from daskgmm.engine.split import NOTHING_HELD_OUT, RowSplit
 from daskgmm.engine.sweep import sweep
 from daskgmm.engine.waiting import redone
 from daskgmm.errors import ClusterError, InputDataError
+from daskgmm.fitting.drawing import Drawing
 from daskgmm.history import Journal
 from daskgmm.kernels import Kernel, choose_kernel
 from daskgmm.kernels.likelihood import log_likelihood
@@ -35,19 +37,32 @@ def parts_of(blocks: RowBlocks) -> Parts:
 
 
 def shared_passes(
-    data: KeptParts, kernel_name: str, journal: Journal, *, split: RowSplit = NOTHING_HELD_OUT
+    data: KeptParts,
+    kernel_name: str,
+    journal: Journal,
+    *,
+    split: RowSplit = NOTHING_HELD_OUT,
+    may_be_few: bool = False,
+    drawing: Drawing | None = None,
 ) -> Callable[[Sequence[MixtureParameters]], list[SufficientStatistics]]:
-    """Return the E-step over all blocks, of several mixtures in one pass."""
+    """Return the E-step over all blocks, of several mixtures in one pass; there may be fewer rows than components.
+
+    The first of these passes draws the rows of `drawing`, if there is one.
+    """
     kernel = choose_kernel(kernel_name)
 
     def one_pass(mixtures: Sequence[MixtureParameters]) -> list[SufficientStatistics]:
-        found = redone(lambda: sweep(data.parts, _e_steps_of_block, _BlockTask(kernel, tuple(mixtures), split)))
+        task = _BlockTask(kernel, tuple(mixtures), split, None if drawing is None else drawing.request)
+        found = redone(lambda: sweep(data.parts, _e_steps_of_block, task))
         if split is NOTHING_HELD_OUT:
             _check_same_rows(journal.n_samples, found.each[0].n_samples)
-        journal.passed(found.each[0].n_samples)
+        journal.passed(found.each[0].n_samples, found.each[0].weight)
         for statistics in found.each:
             check_weight(statistics.weight, statistics.n_samples)
-            check_enough(statistics.n_samples, len(statistics.counts))
+            if not may_be_few:
+                check_enough(statistics.n_samples, len(statistics.counts))
+        if drawing is not None and found.look is not None:
+            drawing.take(found.look)
         return list(found.each)
 
     return one_pass
@@ -94,24 +109,30 @@ class _BlockTask:
     kernel: Kernel
     mixtures: tuple[MixtureParameters, ...]
     split: RowSplit
+    look: LookRequest | None
+    """What to draw of the rows in passing."""
 
 
 @dataclass(frozen=True, slots=True)
 class _EachStatistics:
-    """The statistics of the same rows under several mixtures."""
+    """The statistics of the same rows under several mixtures, and some of these rows if they were asked for."""
 
     each: tuple[SufficientStatistics, ...]
+    look: FirstLook | None = None
 
     def merge(self, other: _EachStatistics) -> _EachStatistics:
         """Return those of both sets of rows."""
-        return _EachStatistics(tuple(one.merge(two) for one, two in zip(self.each, other.each, strict=True)))
+        look = None if self.look is None or other.look is None else self.look.merge(other.look)
+        return _EachStatistics(tuple(one.merge(two) for one, two in zip(self.each, other.each, strict=True)), look)
 
 
 def _e_steps_of_block(
     rows: NDArray[Any], weights: NDArray[Any] | None, task: _BlockTask, block: int
 ) -> _EachStatistics:
     rows, weights = task.split.fitted(rows, weights, block)
-    return _EachStatistics(tuple(task.kernel(rows, weights, mixture) for mixture in task.mixtures))
+    # The kernel first: it is who refuses rows that cannot be used.
+    each = tuple(task.kernel(rows, weights, mixture) for mixture in task.mixtures)
+    return _EachStatistics(each, None if task.look is None else sample_of_block(rows, weights, task.look, block))
 
 
 def _score_block(

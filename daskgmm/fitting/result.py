@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from daskgmm.history import HistoryEntry
 from daskgmm.mixture.acceleration import Standing
+from daskgmm.mixture.distribution import RowDistribution
 from daskgmm.mixture.parameters import MixtureParameters
 
 __all__ = ["FitResult", "Progress", "Run", "Start"]
@@ -69,6 +70,10 @@ class FitResult:
     n_passes: int
     """Full passes over the data, the first look included."""
     history: tuple[HistoryEntry, ...]
+    weight: float | None = None
+    """Sum of the weights of the rows that were fitted to; None when no pass has told."""
+    distribution: RowDistribution | None = None
+    """How the rows are distributed under the mixture; None when no pass has drawn any."""
 
     @property
     def parameters(self) -> MixtureParameters:

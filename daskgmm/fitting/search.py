@@ -16,6 +16,7 @@ from daskgmm.engine.together import run_together
 from daskgmm.engine.versions import warn_of_mixed_workers
 from daskgmm.engine.waiting import redone
 from daskgmm.errors import DegenerateMixtureError, InputDataError
+from daskgmm.fitting.distribution import distribution_on
 from daskgmm.fitting.exploring import MOST_OPTIMA
 from daskgmm.fitting.judging import Judgement, judge
 from daskgmm.fitting.memory import check_memory, fit_memory
@@ -158,7 +159,9 @@ class _Search:
             return Candidate(settings, problem=own[0].problem)
         best = max(found, key=lambda run: run.lower_bound)
         n_passes = 1 + max(outcome.n_passes for outcome in own)
-        fit = FitResult(best, self.look.n_samples, n_passes, self.journal.entries_of(self._runs(settings, index)))
+        history = self.journal.entries_of(self._runs(settings, index))
+        distribution = distribution_on(self.sample.rows, best.parameters)
+        fit = FitResult(best, self.look.n_samples, n_passes, history, self.journal.weight, distribution)
         return Candidate(settings, fit, problem=own[0].problem if len(own) == 1 else "")
 
     @staticmethod

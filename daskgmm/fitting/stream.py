@@ -48,7 +48,7 @@ class StreamState:
     """Rows seen, those of weight 0 included."""
     n_steps: int = 0
     weight: float | None = 0.0
-    """Sum of the weights of these rows. None where a fit does not tell; they are taken to weigh as the next block's."""
+    """Sum of the weights of these rows. None where nothing tells; they are taken to weigh as the next block's."""
     kept: tuple[Rows, ...] | None = None
     """The rows so far, of positive weight, as long as they are few; None when no more are kept."""
     next_start: int = 0

@@ -99,6 +99,17 @@ class SufficientStatistics:
             second=structure.translate(self.second, self.first, self.counts, shift),
         )
 
+    def scaled(self, factor: float) -> SufficientStatistics:
+        """Return the statistics of the same rows with all their weights multiplied by a factor >= 0."""
+        return replace(
+            self,
+            weight=factor * self.weight,
+            log_likelihood=factor * self.log_likelihood,
+            counts=factor * self.counts,
+            first=factor * self.first,
+            second=factor * self.second,
+        )
+
     @property
     def lower_bound(self) -> float:
         """Mean log-likelihood per unit of weight under the parameters that gave the responsibilities."""

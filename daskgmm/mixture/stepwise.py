@@ -95,18 +95,6 @@ def stepwise_update(
     gamma = step_size(weight_seen, block.weight)
     seen = implied_statistics(parameters, reg_covar=reg_covar)
     return m_step(
-        _scaled(seen, 1.0 - gamma).merge(_scaled(block, gamma / block.weight).about(parameters.means)),
+        seen.scaled(1.0 - gamma).merge(block.scaled(gamma / block.weight).about(parameters.means)),
         reg_covar=reg_covar,
-    )
-
-
-def _scaled(statistics: SufficientStatistics, factor: float) -> SufficientStatistics:
-    """Return the statistics of the same rows with all weights multiplied."""
-    return replace(
-        statistics,
-        weight=factor * statistics.weight,
-        log_likelihood=factor * statistics.log_likelihood,
-        counts=factor * statistics.counts,
-        first=factor * statistics.first,
-        second=factor * statistics.second,
     )

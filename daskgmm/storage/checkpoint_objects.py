@@ -104,6 +104,14 @@ class ObjectPlace:
         """Return the sample."""
         return self._read(SAMPLE)
 
+    def remove(self) -> None:
+        """Remove the pointer, and then what it pointed to."""
+        states = self._left_over()
+        for name in (POINTER, SAMPLE, *sorted(states)):
+            with suppress(FileNotFoundError), self._asked("read"):
+                self._filesystem.rm_file(self._at(name))
+        self._states = []
+
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 

@@ -58,6 +58,9 @@ class CheckpointPlace(Protocol):
     def read_sample(self) -> bytes:
         """Return the sample."""
 
+    def remove(self) -> None:
+        """Remove all that is kept here, and nothing that is somebody else's."""
+
 
 def checkpoint_place(path: str | os.PathLike[str]) -> CheckpointPlace:
     """Return where checkpoints go, after making sure, before any work, that they can be written there.
@@ -177,6 +180,15 @@ class FilePlace:
     def read_sample(self) -> bytes:
         """Return what PATH.sample holds."""
         return _content(self._sample)
+
+    def remove(self) -> None:
+        """Remove the three files, as far as they are checkpoints."""
+        for path in (self._path, self._previous, self._sample):
+            if not _is_somebody_elses(path):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise StorageError(f"{path}: the checkpoint cannot be removed: {error}") from error
 
     @property
     def _previous(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -88,7 +88,9 @@ def _record(tree: dict[str, Any], arrays: Sequence[np.ndarray[Any, Any]], classe
     if kind is None or not isinstance(content, dict):
         raise ValueError(f"expected a record of {_names(classes)}; got {tree[RECORD]!r}")
     expected = {field.name for field in fields(kind)}
-    if set(content) != expected:
+    # What was written before a field was added has the field's default.
+    required = {field.name for field in fields(kind) if field.default is MISSING}
+    if not required <= set(content) <= expected:
         raise ValueError(f"{kind.__name__}: expected the fields {sorted(expected)}; got {sorted(content)[:20]}")
     values = {name: as_records(item, arrays, classes, depth=depth + 1) for name, item in content.items()}
     hints = _hints(kind)

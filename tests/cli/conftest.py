@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +88,28 @@ def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run a command in a real process that starts at once: `forked("fit", store, ..., environment={})`."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forking.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        server.stdin.write(json.dumps([words, environment or {}]) + "\n")
+        server.stdin.flush()
+        return subprocess.CompletedProcess(["daskgmm", *words], **json.loads(server.stdout.readline()))
+
+    yield run
+    server.stdin.close()
+    try:
+        server.wait(timeout=10)
+    finally:
+        server.kill()
+        server.stdout.close()

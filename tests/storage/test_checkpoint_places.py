@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskgmm.errors import CheckpointError, StorageError, StoreNotFoundError
-from daskgmm.storage.checkpoint_format import checkpoint_value
+from daskgmm.storage.checkpoint_format import MAGIC, checkpoint_value
 from daskgmm.storage.checkpoint_objects import ObjectPlace
 from daskgmm.storage.checkpoint_places import (
     CheckpointPlace,
@@ -331,3 +331,25 @@ def test_what_killed_processes_had_begun_is_removed(tmp_path):
 def test_places_where_none_can_be_kept_are_refused(tmp_path, name, error):
     with pytest.raises(error):
         checkpoint_place(name if "://" in name else tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["file", "objects"])
+def test_a_place_that_is_removed_is_empty_and_may_be_so_twice(kind, tmp_path):
+    place = checkpoint_place(tmp_path / "fit.state" if kind == "file" else f"memory://removed-{tmp_path.name}/fit")
+    for content in (b"one", b"two"):
+        place.write([MAGIC, content])
+    place.write_sample([MAGIC, b"sample"])
+    place.remove()
+    place.remove()
+    if kind == "file":
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert [name for name, content in place.states()] == []
+        with pytest.raises(FileNotFoundError):
+            place.read_sample()
+
+
+def test_removing_leaves_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "fit.state").write_text("mine")
+    checkpoint_place(tmp_path / "fit.state").remove()
+    assert (tmp_path / "fit.state").read_text() == "mine"
