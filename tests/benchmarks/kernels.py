@@ -2,7 +2,8 @@
 
 `python -m tests.benchmarks.kernels` prints what each takes and whether the bars hold, in under five minutes; with
 `--markdown` it prints the tables of README.md as well. All run in this process, in turns, on one thread, from the same
-parameters on the same rows. Times are CPU times, medians of five after a call that warms up.
+parameters on the same rows. Times are CPU times, medians of five after a call that warms up; of up to 25 where a call
+takes milliseconds, which what else the machine does disturbs most.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,8 @@ SHAPES = (
     Shape("spherical", 500_000, 16, 32, 8),
 )
 CLUSTERS = ("overlapping", "separated")
+# Seconds that are spent on each mixture at least, and how many repeats are enough.
+SECONDS, MOST_REPEATS = 6.0, 25
 
 Timer = Callable[[], float]
 """Does one iteration and returns the CPU time it took, in nanoseconds."""
@@ -61,7 +65,12 @@ def spread(clusters: str, n_features: int) -> float:
 
 
 def measure(
-    shapes: Sequence[Shape], *, machines: Mapping[str, Machine], n_repeats: int = 5, seed: int = 0
+    shapes: Sequence[Shape],
+    *,
+    machines: Mapping[str, Machine],
+    n_repeats: int = 5,
+    seconds: float = SECONDS,
+    seed: int = 0,
 ) -> Iterator[Timing]:
     """Time one iteration on each shape, with overlapping and with separated clusters.
 
@@ -71,7 +80,9 @@ def measure(
     machines : mapping of str to Machine
         Speeds with "float64" and with "float32".
     n_repeats : int
-        How many times each is timed, after once that is not.
+        How many times each is timed at least, after once that is not.
+    seconds : float
+        How long that goes on at least, unless there are many repeats.
     seed : int
         Of the rows and mixtures drawn.
     """
@@ -85,7 +96,7 @@ def measure(
                 spread=spread(clusters, shape.n_features),
                 seed=seed,
             )
-            medians = _medians(_timers(shape, rows, parameters), n_repeats)
+            medians = _medians(_timers(shape, rows, parameters), n_repeats, seconds)
             times = {name: nanoseconds / shape.n_rows for name, nanoseconds in medians.items()}
             yield Timing(shape, clusters, {**_limits(shape, machines), **times})
 
@@ -141,7 +152,7 @@ def _timer(function: Callable[[], object]) -> Timer:
     return lambda: cpu_time(function)
 
 
-def _medians(timers: Mapping[str, Timer], n_repeats: int) -> dict[str, float]:
+def _medians(timers: Mapping[str, Timer], n_repeats: int, seconds: float) -> dict[str, float]:
     """Time in turns, so that what slows the machine down for a while slows all.
 
     Each turn has its own order: whoever comes after scikit-learn finds the caches full of its temporaries.
@@ -150,7 +161,10 @@ def _medians(timers: Mapping[str, Timer], n_repeats: int) -> dict[str, float]:
     samples: dict[str, list[float]] = {name: [] for name in timers}
     for timer in timers.values():
         timer()
-    for _ in range(n_repeats):
+    began = perf_counter()
+    for repeat in range(max(n_repeats, MOST_REPEATS)):
+        if repeat >= n_repeats and perf_counter() - began > seconds:
+            break
         for name in order.sample(list(timers), k=len(timers)):
             samples[name].append(timers[name]())
     return {name: median(times) for name, times in samples.items()}
