@@ -120,4 +120,4 @@ def _tile_rows(n_elements: int) -> int:
     rows = min(MOST_TILE_ROWS, max(FEWEST_TILE_ROWS, size // n_elements))
     # An odd number of cache lines: with a power of two, a column's numbers would share a few places in cache, and
     # transposing (32, 1536) takes 60 nanoseconds a row instead of 15.
-    return rows if n_elements <= FEW_FEATURES else (rows // 8 - 1 | 1) * 8
+    return (rows // 8 - 1 | 1) * 8

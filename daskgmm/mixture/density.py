@@ -109,7 +109,8 @@ def normalize(log_prob: Floats, weights: Floats | None = None) -> Floats:
     """
     largest = log_prob.max(axis=0)
     log_prob -= largest
-    np.maximum(log_prob, SMALLEST_EXPONENT, out=log_prob)
+    # With a row of them: NumPy compares with a single number half as fast.
+    np.maximum(log_prob, np.full_like(largest, SMALLEST_EXPONENT), out=log_prob)
     np.exp(log_prob, out=log_prob)
     total = log_prob.sum(axis=0)
     log_prob *= ((1.0 if weights is None else weights) / total).astype(log_prob.dtype, copy=False)
