@@ -59,6 +59,7 @@ def gathered(
     options: Callable[[Callable[..., None]], Callable[..., None]], record: Callable[..., Any], name: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds options, whose values a command receives as one record under one name."""
+    # Typed as what it makes; `fields` wants to know that it is a dataclass as well.
     names = [field.name for field in fields(record)]  # type: ignore[arg-type]
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,6 +72,7 @@ def gathered(
     return add
 
 
+# Newer versions of click have a generic type here, older ones cannot be given its argument.
 class _JsonObject(click.ParamType):  # type: ignore[type-arg]
     """A JSON object at a shell, a mapping in a configuration file."""
 

@@ -114,9 +114,9 @@ def is_what_it_says(content: bytes, as_sample: bool) -> bool:
 
 
 def _agree(one: Any, other: Any) -> bool:
-    """Whether two checkpoints say the same where both say something: a field that is left out is its default."""
+    """Whether one checkpoint says all that another says; a field that the other leaves out is its default."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return all(_agree(one[key], other[key]) for key in one.keys() & other.keys())
+        return other.keys() <= one.keys() and all(_agree(one[key], other[key]) for key in other)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_agree, one, other))
     return bool(one == other)
