@@ -86,6 +86,19 @@ class Times:
         return cls(perf_counter() - wall, process_time() - cpu)
 
 
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Seconds of the same work on one and on two."""
+
+    one: float
+    two: float
+
+    @property
+    def ratio(self) -> float:
+        """What of the time two take."""
+        return self.two / self.one
+
+
 def e_step(rows: Any, weights: Any, parameters: MixtureParameters, block: int) -> SufficientStatistics:
     """Return the statistics of a block."""
     return KERNEL(rows, weights, parameters)
@@ -117,7 +130,7 @@ def passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> dict[st
         return in_turns(
             {
                 "reading": lambda: list(pool.map(lambda block: reader.read(block).shape, range(reader.n_blocks))),
-                "computing": lambda: list(pool.map(lambda one: KERNEL(one, None, parameters).n_samples, rows)),
+                "computing": lambda: compute_on(pool, rows, parameters),
                 "cold pass": lambda: sweep(parts_of_reader(reader), e_step, parameters),
                 "cached pass": lambda: sweep(data.parts, e_step, parameters),
                 "organising": lambda: sweep(data.parts, nothing, parameters),
@@ -169,18 +182,33 @@ def workers(n_workers: int, *, gigabytes: int = 4) -> Iterator[Client]:
         yield client
 
 
-def cached_passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> tuple[float, float]:
-    """Return the seconds of a pass over rows that one worker of one thread has in memory, and that two have."""
+def cached_passes(path: Path, parameters: MixtureParameters, n_repeats: int) -> tuple[Scaling, Scaling]:
+    """Time passes over rows that one worker of one thread has in memory, and that two have.
+
+    And beside these, in turns, computing on the same blocks with one thread and with two of this process: what the
+    machine gives to the second of two at that moment.
+    """
     functions = {}
+    reader = stored(path)
+    rows = [reader.read(block) for block in range(reader.n_blocks)]
     with ExitStack() as stack:
+        for n_threads in (1, 2):
+            pool = stack.enter_context(ThreadPoolExecutor(n_threads))
+            functions[f"{n_threads} threads"] = partial(compute_on, pool, rows, parameters)
         for n_workers in (1, 2):
             # Two fifths of a worker's memory are for rows: all of them fit one worker's.
             client = stack.enter_context(workers(n_workers, gigabytes=12))
             with client.as_current():
                 data = stack.enter_context(KeptParts(parts_of_reader(stored(path)), "memory", n_bytes=None))
-            functions[str(n_workers)] = partial(one_pass_on, client, data, parameters)
+            functions[f"{n_workers} workers"] = partial(one_pass_on, client, data, parameters)
         times = in_turns(functions, n_repeats)
-    return times["1"].wall, times["2"].wall
+    on_workers, on_threads = (Scaling(times[f"1 {on}"].wall, times[f"2 {on}"].wall) for on in ("workers", "threads"))
+    return on_workers, on_threads
+
+
+def compute_on(pool: ThreadPoolExecutor, rows: Sequence[Any], parameters: MixtureParameters) -> list[int]:
+    """Compute on blocks in memory, with the threads of a pool."""
+    return list(pool.map(lambda one: KERNEL(one, None, parameters).n_samples, rows))
 
 
 def one_pass_on(client: Client, data: KeptParts, parameters: MixtureParameters) -> SufficientStatistics:
@@ -218,9 +246,10 @@ def measure(directory: Path, n_rows: int, n_repeats: int) -> Iterator[str | Bar]
         yield from pass_bars(layout.name, times)
     yield from chunk_bars(directory, n_rows, parameters, n_repeats)
     plain = directory / f"{LAYOUTS[1].name}.zarr"
-    one, two = cached_passes(plain, parameters, 3 * n_repeats)
-    yield f"\nrows in the workers' memory: one worker {one:.3f} s, two workers {two:.3f} s a pass"
-    yield Bar("two workers / one worker, seconds a pass", two / one, 1 / 1.8)
+    on_workers, on_threads = cached_passes(plain, parameters, 3 * n_repeats)
+    yield f"\nrows in the workers' memory: one worker {on_workers.one:.3f} s, two workers {on_workers.two:.3f} s a pass"
+    yield f"two threads / one thread on the same blocks without Dask: {on_threads.ratio:.3f}, the machine's own figure"
+    yield Bar("two workers / one worker, seconds a pass", on_workers.ratio, 1 / 1.8)
     # Blocks of less than 2 GiB are smaller, so that there are enough of them: growth shows beyond that.
     once, more = memory_above_start(plain), memory_above_start(repeat_store(directory / "more.zarr", plain, 4))
     yield f"\nMiB of a worker above its start: {once:.0f} for {n_rows:,} rows, {more:.0f} for {4 * n_rows:,}"
