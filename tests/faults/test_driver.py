@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -21,8 +20,6 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 # Passes of some hundredths of a second that gain next to nothing, as many as it takes to be stopped in one of them.
 SETTINGS = ["--components", "2", "--tol", "1e-9", "--max-iter", "40", "--random-state", "3"]
-N_KILLS = 25
-ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0
 
 
@@ -102,28 +99,6 @@ def test_a_second_signal_ends_it_at_once(folder):
     for number in (signal.SIGTERM, signal.SIGTERM):
         process.send_signal(number)
     assert finished(process).returncode == 75
-
-
-@pytest.mark.timeout(600)
-# Of many rows a sample is drawn, which guides the passes; few are their own sample, and most of a fit is passes.
-@pytest.mark.parametrize(("seed", "n_rows"), [(0, 1_000_000), (1, 1_000_000), (2, 9_000), (3, 9_000)])
-def test_kills_at_random_moments_change_no_bit(tmp_path, seed, n_rows):
-    rows = np.resize(draw("full", n_rows=40_000, n_components=6, n_features=3, spread=0.8, seed=2).rows, (n_rows, 3))
-    zarr.create_array(tmp_path / "rows.zarr", shape=rows.shape, chunks=(n_rows // 20, 3), dtype="f8")[:] = rows
-    settings = ["--components", "2", "--tol", "0", "--max-iter", "40", "--random-state", "3"]
-    command = [sys.executable, "-m", "tests.faults.random_kills", N_KILLS, seed, tmp_path, *settings]
-    # Threads of BLAS would not survive the fork.
-    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    run = subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=590, check=False, env=alone
-    )
-    assert run.returncode == 0, run.stderr
-    outcome = json.loads(run.stdout)
-    assert outcome["code"] == 0, outcome["log"]
-    assert outcome["n_same"] == outcome["n_models"] > 0
-    assert outcome["killed"] == N_KILLS
-    # Some were killed before the first checkpoint, others between two of them.
-    assert 0 < outcome["kept"] < N_KILLS
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_fit_and_leaves_the_old_one(folder, tmp_path):
