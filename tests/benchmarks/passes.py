@@ -219,9 +219,11 @@ def one_pass_on(client: Client, data: KeptParts, parameters: MixtureParameters) 
 
 def memory_above_start(path: Path) -> float:
     """Return by how many MiB a fit on two fresh workers raised the memory of one of them at most."""
+    # As many as a fit of sixteen components may want, and less where that would be most of the rows.
+    init_size = min(100_000, stored(path).rows.shape[0] // 10)
     with workers(2) as client:
         before = max(client.run(resident_memory).values())
-        GaussianMixture(N_COMPONENTS, random_state=0, max_iter=3, tol=1e9, init_size=100_000, cache=None).fit(path)
+        GaussianMixture(N_COMPONENTS, random_state=0, max_iter=3, tol=1e9, init_size=init_size, cache=None).fit(path)
         return (peak_worker_memory(client) - before) / MIB
 
 

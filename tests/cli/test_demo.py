@@ -12,6 +12,8 @@ from daskgmm.errors import QualityGateError
 TINY = ("--size", "8MiB", "--components", "3", "--features", "2")
 
 
+# `.ci/run` begins with the whole demo.
+@pytest.mark.slow
 def test_the_demo_recovers_its_mixture_and_keeps_what_it_wrote(shell, tmp_path):
     folder = tmp_path / "new" / "kept"
     run = shell("daskgmm", "demo", *TINY, "--keep", folder)

@@ -43,6 +43,8 @@ def outcome(process: subprocess.Popen[str]) -> tuple[bool, str]:
     return hits != "0", bits
 
 
+# It compiles everything three times over.
+@pytest.mark.slow
 def test_processes_that_share_a_cache_compile_once_and_agree(tmp_path):
     dtypes = ("float64", "float32")
     together = [
