@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskgmm.errors import ModelFormatError
 from daskgmm.fitting import FitResult
+from daskgmm.fitting.time_limit import ambient_limit
 from daskgmm.history import HistoryEntry
 from daskgmm.kept_distribution import RECORD_KEY, distribution_from, distribution_record, keep_with, kept_with
 from daskgmm.mixture.parameters import MixtureParameters
@@ -115,8 +116,8 @@ def set_weight(estimator: Any, weight: float | None) -> None:
 
 
 def warn_unless_converged(estimator: Any) -> None:
-    """Warn, in the name of whoever called the estimator's method, where EM would have gone on."""
-    if not estimator.converged_ and estimator.max_iter > 0:
+    """Warn, in the name of whoever called the estimator's method, where EM would have gone on and had the time."""
+    if not estimator.converged_ and estimator.max_iter > 0 and not ambient_limit().was_reached:
         warnings.warn(
             f"EM did not converge: iteration {estimator.n_iter_} still changed the mean log-likelihood by more than "
             f"tol = {estimator.tol:g}. Raise max_iter or tol, try other init_params, or check for degenerate data",

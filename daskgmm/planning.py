@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from daskgmm.engine.memory import WorkerMemory, cached_bytes
@@ -11,16 +11,19 @@ from daskgmm.estimator import GaussianMixture
 from daskgmm.fitting.memory import check_memory, fit_memory, pass_sizes, sample_rows, workers_of
 from daskgmm.fitting.trial import time_e_step
 from daskgmm.inputs import row_blocks_of
-from daskgmm.settings import FitSettings
+from daskgmm.notebook import table_html
+from daskgmm.settings import FitSettings, settings_of
 from daskgmm.storage.dataset import RowBlocks
 from daskgmm.storage.stored_size import stored_size
 
-__all__ = ["FitPlan", "plan"]
+__all__ = ["FitPlan", "plan", "plan_update"]
 
 # What EM over the data usually takes, in iterations to a gain of 1e-3: the demonstration needs three after its sample;
 # plain EM from k-means took two to six on 30 mixtures of 3 to 16 components in 2 to 16 features, the more the more they
 # overlapped.
 ITERATIONS_AFTER_SAMPLE, PLAIN_ITERATIONS = 3, 6
+# Of an update by a night of many: one, or two (`python -m tests.benchmarks.updates`).
+UPDATE_ITERATIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class FitPlan:
         a_block = reads * self.timing.read_seconds + e_steps * self.timing.compute_seconds
         return a_block * self.n_samples / self.timing.n_rows / min(self.n_threads, self.n_tasks)
 
+    def _repr_html_(self) -> str:
+        # HTML would swallow the spaces that tell parts from their whole.
+        lines = [(name.replace("  ", "\u2003"), value) for name, value in _lines(self)]
+        return table_html((), lines, caption="FitPlan", is_text=(0, 1))
+
     def __str__(self) -> str:
         """Return the plan as aligned lines."""
         lines = _lines(self)
@@ -123,6 +131,19 @@ def plan(X: Any, n_components: int = 1, *, sample_weight: Any = None, **settings
     checked = FitSettings(**{field.name: getattr(mixture, field.name) for field in fields(FitSettings)})
     given = (mixture.weights_init, mixture.means_init, mixture.precisions_init)
     return _plan(blocks, checked, has_start=all(array is not None for array in given))
+
+
+def plan_update(mixture: GaussianMixture, X: Any) -> FitPlan:
+    """Say what `mixture.update(X)` will read, hold and take; arguments as it has them, errors as `plan` has them."""
+    blocks = row_blocks_of(mixture, X, None, reset=False)
+    settings = replace(settings_of(mixture), acceleration=None)
+    most = max(1, settings.max_iter)
+    # The first look draws rows for the distribution, and starts nothing.
+    return replace(
+        _plan(blocks, settings, has_start=True),
+        expected_passes=1 + min(UPDATE_ITERATIONS, most),
+        most_passes=1 + most,
+    )
 
 
 def _plan(blocks: RowBlocks, settings: FitSettings, *, has_start: bool) -> FitPlan:

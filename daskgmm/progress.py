@@ -108,12 +108,16 @@ class Bar(logging.StreamHandler[TextIO]):
         except Exception:  # noqa: BLE001 - as every handler: what cannot be shown ends no fit
             self.handleError(record)
 
-    def close(self) -> None:
-        """Leave the last state of the bar on a line of its own."""
+    def end_line(self) -> None:
+        """Leave the last state of the bar on a line of its own: what is written next begins on another one."""
         if self._line:
             self.stream.write("\n")
             self.flush()
             self._line = ""
+
+    def close(self) -> None:
+        """End the line."""
+        self.end_line()
         super().close()
 
     def _drawn(self, step: HistoryEntry) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from daskgmm.kept_distribution import kept_with, updated
 from daskgmm.progress import shown
 from daskgmm.settings import FitSettings
 
-__all__ = ["update_fitted"]
+__all__ = ["check_decay", "update_fitted"]
 
 
 def update_fitted(estimator: Any, X: Any, sample_weight: Any, settings: FitSettings, *, decay: float) -> None:
@@ -46,8 +46,7 @@ def update_fitted(estimator: Any, X: Any, sample_weight: Any, settings: FitSetti
         If the decay is out of range, or nothing tells what the rows so far weigh.
     """
     check_is_fitted(estimator)
-    if not isinstance(decay, Real) or isinstance(decay, bool) or not 0 < float(decay) <= 1:
-        raise ParameterError(f"decay: expected a number above 0 and up to 1, which forgets nothing; got {decay!r}")
+    check_decay(decay)
     weight = float(decay) * weight_seen(estimator)
     blocks = row_blocks_of(estimator, X, sample_weight, reset=False)
     previous = parameters_of(estimator)
@@ -58,6 +57,12 @@ def update_fitted(estimator: Any, X: Any, sample_weight: Any, settings: FitSetti
     distribution = updated(before, result.distribution, weight=all_weight, weight_before=weight)
     n_samples = estimator.n_samples_seen_ + result.n_samples
     set_result(estimator, replace(result, n_samples=n_samples, distribution=distribution))
+
+
+def check_decay(decay: object) -> None:
+    """Raise ParameterError unless it is what the rows so far may count as."""
+    if not isinstance(decay, Real) or isinstance(decay, bool) or not 0 < float(decay) <= 1:
+        raise ParameterError(f"decay: expected a number above 0 and up to 1, which forgets nothing; got {decay!r}")
 
 
 def weight_seen(estimator: Any) -> float:

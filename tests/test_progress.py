@@ -17,6 +17,7 @@ import zarr
 
 from daskgmm import GaussianMixture
 from daskgmm.cli.logging_options import LogChoice, log_handler
+from daskgmm.cli.results import deliver
 from daskgmm.history import Journal
 from daskgmm.progress import Bar, JsonLines, passes_left
 from tests.drawn import draw
@@ -37,7 +38,7 @@ def logged():
             log.removeHandler(handler)
             log.setLevel(level)
             handler.close()
-        return handler.stream.getvalue()
+        return handler.stream.getvalue() if isinstance(handler, logging.StreamHandler) else ""
 
     return run
 
@@ -96,6 +97,25 @@ def test_a_bar_stays_below_other_lines(logged):
     lines = [line.split("\r\x1b[K")[-1] for line in written.split("\n")]
     assert lines[0] == "a worker was lost"
     assert lines[1].startswith("pass 1  mean log-likelihood -8")
+
+
+def test_a_result_begins_on_a_line_of_its_own(logged):
+    """On a terminal, it comes after the bar."""
+    bar = Bar(io.StringIO())
+    logging.getLogger().addHandler(bar)
+    try:
+
+        def body():
+            passes(-9.0)()
+            deliver({}, "the result", as_json=False, summary=None)
+            assert bar.stream.getvalue().endswith("rows/s\n")
+
+        logged(logging.NullHandler(), body)
+        shown = bar.stream.getvalue()
+    finally:
+        logging.getLogger().removeHandler(bar)
+        bar.close()
+    assert bar.stream.getvalue() == shown
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-__all__ = ["NamedOption", "config_options", "print_configuration"]
+__all__ = ["WAYS", "NamedOption", "config_options", "print_configuration"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PLACE = "daskgmm.config"
@@ -116,15 +116,27 @@ def _content(file: str) -> object:
 
             return tomllib.loads(text)
         if suffix in (".yaml", ".yml"):
-            import yaml
-
-            try:
-                return yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(" ".join(str(error).split())) from None
+            return _from_yaml(text)
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"--config {file}: expected valid {suffix[1:].upper()}; {error}") from None
     raise click.UsageError(f"--config {file}: expected a file that ends in .yaml, .yml or .toml")
+
+
+def _from_yaml(text: str) -> object:
+    """Return what a YAML text says; raises ValueError if it is none, or names an option twice, as TOML does."""
+    import yaml
+
+    try:
+        top = yaml.compose(text, Loader=yaml.SafeLoader)
+        sections = [value for _, value in top.value] if isinstance(top, yaml.MappingNode) else []
+        for mapping in (one for one in (top, *sections) if isinstance(one, yaml.MappingNode)):
+            keys = [str(key.value) for key, _ in mapping.value]
+            twice = [key for number, key in enumerate(keys) if key in keys[:number]]
+            if twice:
+                raise ValueError(f"{twice[0]!r} stands there twice")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def _settings_in(content: object, where: str, context: click.Context) -> tuple[dict[str, Any], dict[str, str]]:
@@ -143,16 +155,17 @@ def _settings_in(content: object, where: str, context: click.Context) -> tuple[d
     sources: dict[str, str] = {}
     sections = {str(key): section for key, section in content.items() if key in commands}
     plain = {key: value for key, value in content.items() if key not in commands}
-    _take({**plain}, where, here, everywhere | set(commands), context, values, sources)
+    known = everywhere | set(commands)
+    _take(plain, where, here=here, known=known, context=context, values=values, sources=sources)
     for name, section in sections.items():
         place = f"{where}, {name}"
         if not isinstance(section, Mapping):
             raise click.UsageError(f"{place}: expected options with their values; got {_kind(section)}")
-        known = _keys(commands[name])
+        known = set(_keys(commands[name]))
         if name == context.command.name:
-            _take(section, place, here, set(here), context, values, sources)
+            _take(section, place, here=here, known=known, context=context, values=values, sources=sources)
         else:
-            for _ in _checked_keys(section, place, set(known)):
+            for _ in _checked_keys(section, place, known):
                 pass
     return values, sources
 
@@ -167,6 +180,7 @@ def _commands(context: click.Context) -> Mapping[str, click.Command]:
 def _take(
     content: Mapping[Any, Any],
     where: str,
+    *,
     here: Mapping[str, click.Parameter],
     known: Collection[str],
     context: click.Context,

@@ -32,7 +32,7 @@ def demo(size: str, components: int, features: int, seed: int, keep: str | None)
         from daskgmm.cli.demo_run import DemoSettings, report, run_demo
         from daskgmm.engine.cluster import parse_size
 
-        settings = DemoSettings(parse_size(size), components, features, seed)
+        settings = DemoSettings(parse_size(size, "--size"), components, features, seed)
         with _folder(keep) as folder:
             outcome = run_demo(settings, folder)
         click.echo(report(outcome))

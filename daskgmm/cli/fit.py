@@ -83,9 +83,10 @@ def fit(
 
     with command_session(checkpoint):
         from daskgmm.cli.fit_run import FitJob
+        from daskgmm.cli.plan import say_what_would_be_done
         from daskgmm.cli.results import check_summary, deliver
 
-        check_summary(summary, output)
+        check_summary(summary, output, checkpoint, warm_start)
         job = FitJob(
             rows=rows,
             output=output,
@@ -101,7 +102,7 @@ def fit(
             cluster=cluster,
         )
         if dry_run:
-            _say_what_would_be_done(job.plan(), output, as_json=as_json)
+            say_what_would_be_done(job.plan(), output, as_json=as_json)
             return
         result = job.run()
         deliver(result, _text(result), as_json=as_json, summary=summary)
@@ -116,17 +117,3 @@ def _text(result: dict[str, Any]) -> str:
     return (
         f"{result['model']}: {done}{what}; {end} after {result['n_passes']} passes in {result['seconds']:.1f} s{bound}"
     )
-
-
-def _say_what_would_be_done(planned: Any, output: str, *, as_json: bool) -> None:
-    """Print a plan, or that there is nothing to do; raises MemoryLimitError if the fit would."""
-    from daskgmm.cli.plan import plan_facts
-    from daskgmm.cli.results import deliver
-
-    facts = {"model": output, "dry_run": True, "up_to_date": planned is None}
-    if planned is None:
-        deliver(facts, f"{output}: up to date, there is nothing to do", as_json=as_json, summary=None)
-        return
-    text = f"{planned}\n{output} would be written; nothing was"
-    deliver({**facts, **plan_facts(planned)}, text, as_json=as_json, summary=None)
-    planned.check()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daskgmm.cli.em_options import EMChoice
 from daskgmm.cli.interrupts import OutOfTime
-from daskgmm.cli.model_output import MadeFrom, ModelOutput, model_output
+from daskgmm.cli.model_output import MadeFrom, model_output
 from daskgmm.cli.options import ClusterChoice, StoredRows
+from daskgmm.cli.outcome import check_converged, outcome_of
 from daskgmm.engine.cluster import connected, parse_duration
-from daskgmm.errors import InputDataError, ParameterError, QualityGateError, StorageError
+from daskgmm.errors import InputDataError, ParameterError, StorageError
 from daskgmm.estimator import GaussianMixture
 from daskgmm.fitted import restore
 from daskgmm.fitting.time_limit import time_limit
@@ -62,14 +63,15 @@ class FitJob:
         OutOfTime
             If the time ran out, and a checkpoint keeps what was done.
         """
-        seconds = None if self.max_time is None else parse_duration(self.max_time)
+        seconds = None if self.max_time is None else parse_duration(self.max_time, "--max-time")
+        self._check_names()
         cluster = self.cluster.settings()
         with model_output(self.output, overwrite=self.overwrite) as place, time_limit(seconds) as limit:
             warm = self._warm_start()
             made_from = self._made_from(warm)
-            found = self._done(place, made_from)
+            found = place.result_of(made_from, max_time=self.max_time)
             if found is not None:
-                self._check_converged(found)
+                self._check(found)
                 return found
             with connected(cluster):
                 mixture = self._fitted(warm)
@@ -77,12 +79,18 @@ class FitJob:
                 if self.checkpoint is not None:
                     raise OutOfTime(f"stopped after --max-time {self.max_time}")
                 log.warning("stopped after --max-time %s: the best mixture so far is kept", self.max_time)
-                made_from = replace(made_from, settings={**made_from.settings, "max_time": self.max_time})
-            result = self._result(mixture, out_of_time=limit.was_reached)
-            self._check_converged(result)
+                made_from = made_from.within(self.max_time)
+            result = outcome_of(mixture, self.output, out_of_time=limit.was_reached)
+            self._check(result)
             place.write(mixture, made_from, result)
             self._forget_checkpoint()
         return result
+
+    def _check_names(self) -> None:
+        """Raise ParameterError if the checkpoint would take the place of a model."""
+        models = {Path(model).absolute() for model in (self.output, self.warm_start) if model is not None}
+        if self.checkpoint is not None and Path(self.checkpoint).absolute() in models:
+            raise ParameterError(f"--checkpoint {self.checkpoint}: expected the name of a file of its own")
 
     def _forget_checkpoint(self) -> None:
         """Remove the checkpoint of a fit whose model is there: other rows, tomorrow, must not find it."""
@@ -94,14 +102,15 @@ class FitJob:
 
     def plan(self) -> FitPlan | None:
         """Check what `run` would check, and return what it would do; None if it was done before. Nothing is written."""
+        self._check_names()
         cluster = self.cluster.settings()
         if self.max_time is not None:
-            parse_duration(self.max_time)
+            parse_duration(self.max_time, "--max-time")
         if self.checkpoint is not None:
             checkpoint_place(self.checkpoint)
         with model_output(self.output, overwrite=self.overwrite, dry_run=True) as place:
             warm = self._warm_start()
-            if self._done(place, self._made_from(warm)) is not None:
+            if place.result_of(self._made_from(warm), max_time=self.max_time) is not None:
                 return None
             with connected(cluster):
                 rows = self._opened(warm)
@@ -119,13 +128,6 @@ class FitJob:
             "max_time": None,
         }
         return MadeFrom(contents_of(self.rows.store, self.rows.component, self.rows.storage_options), settings)
-
-    def _done(self, place: ModelOutput, made_from: MadeFrom) -> dict[str, Any] | None:
-        """Return the result of the run that made the output, if this one would make the same; raises as `result_of`."""
-        # More time changes nothing where it was enough.
-        if place.setting("max_time") is not None:
-            made_from = replace(made_from, settings={**made_from.settings, "max_time": self.max_time})
-        return place.result_of(made_from)
 
     def _warm_start(self) -> Model | None:
         """Return the model to start from; raises ParameterError if it is of another shape than what is asked for."""
@@ -175,25 +177,6 @@ class FitJob:
         mixture.set_params(warm_start=False)
         return mixture
 
-    def _result(self, mixture: GaussianMixture, *, out_of_time: bool) -> dict[str, Any]:
-        return {
-            "model": self.output,
-            "up_to_date": False,
-            "n_samples": mixture.n_samples_seen_,
-            "n_features": mixture.n_features_in_,
-            "n_components": self.components,
-            "covariance_type": self.covariance_type,
-            "converged": mixture.converged_,
-            "out_of_time": out_of_time,
-            "n_iter": mixture.n_iter_,
-            "n_passes": mixture.n_passes_,
-            "lower_bound": mixture.lower_bound_,
-            "seconds": sum(entry["seconds"] for entry in mixture.history_),
-        }
-
-    def _check_converged(self, result: dict[str, Any]) -> None:
-        if self.strict and not result["converged"]:
-            raise QualityGateError(
-                f"expected a fit that converges, as --strict asks; {result['n_passes']} passes were not enough. Raise "
-                f"--max-iter, --max-time or --tol; {self.output} is left as it was"
-            )
+    def _check(self, result: dict[str, Any]) -> None:
+        if self.strict:
+            check_converged(result, self.output)

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from daskgmm.progress import Bar
 
-__all__ = ["LogChoice", "choose_log", "chosen_log", "log_handler", "log_options"]
+__all__ = ["LogChoice", "choose_log", "chosen_log", "end_bar", "log_handler", "log_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PLACE = "daskgmm.log"
@@ -74,6 +74,15 @@ def log_handler(stream: TextIO, choice: LogChoice) -> logging.Handler:
     # What Dask's schedulers and workers say in passing is not what a command was started for.
     handler.addFilter(lambda record: record.levelno >= (least if record.name == "daskgmm" else logging.WARNING))
     return handler
+
+
+def end_bar() -> None:
+    """Make room for a result, which may go to the terminal that shows the bar."""
+    from daskgmm.progress import Bar
+
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Bar):
+            handler.end_line()
 
 
 def _bar(stream: TextIO) -> Bar:

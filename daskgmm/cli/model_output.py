@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daskgmm.cli.taken_in import TakenIn
 from daskgmm.errors import DaskGMMError, OutputDiffersError, OutputExistsError
 from daskgmm.fitted import model_of
 from daskgmm.storage.lock import hold
@@ -22,7 +23,7 @@ from daskgmm.storage.new_file import check_parent, remove_left_over
 if TYPE_CHECKING:
     from daskgmm.estimator import GaussianMixture
 
-__all__ = ["MadeFrom", "ModelOutput", "model_output"]
+__all__ = ["MadeFrom", "ModelOutput", "model_output", "record_of"]
 
 RECORD = "made_from"
 """In a model file's record of the fit: what it was made from, and the command's result."""
@@ -30,6 +31,7 @@ DIGESTS = {
     "chunks": "the stored chunks are others",
     "metadata": "the metadata of the rows are others",
     "warm_start": "the model to start from is another one",
+    "from": "the model to update is another one",
 }
 # Of a value in a message.
 MOST_WORDS = 60
@@ -42,7 +44,13 @@ class MadeFrom:
     data: Mapping[str, Any]
     """As `contents_of` tells it."""
     settings: Mapping[str, Any]
-    """Those that decide the outcome, the command among them."""
+    """Those that decide the outcome, the command among them; max_time is None unless time ran out."""
+    taken_in: tuple[TakenIn, ...] = ()
+    """Rows that an earlier model had taken in, which is updated."""
+
+    def within(self, max_time: str | None) -> MadeFrom:
+        """Return the same for a run whose time ran out."""
+        return replace(self, settings={**self.settings, "max_time": max_time})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +66,18 @@ class ModelOutput:
     @property
     def _record(self) -> dict[str, Any] | None:
         """What the model that is there was made from, if it says so."""
-        record = None if self.before is None else self.before.fit.get(RECORD)
-        is_whole = isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("data", "settings"))
-        return record if is_whole else None
+        return None if self.before is None else record_of(self.before)
 
-    def setting(self, name: str) -> Any:
-        """Return a setting that the model which is there was made with; None if it does not say."""
-        record = self._record
-        return None if record is None else record["settings"].get(name)
-
-    def result_of(self, made_from: MadeFrom) -> dict[str, Any] | None:
+    def result_of(self, made_from: MadeFrom, *, max_time: str | None = None) -> dict[str, Any] | None:
         """Return what the run said that made the model which is there, if that is up to date; None if it is not.
+
+        Parameters
+        ----------
+        made_from : MadeFrom
+            What a run now would make it from.
+        max_time : str or None
+            The time that this run would have. It counts where that of the run before ran out: more time changes
+            nothing where it was enough.
 
         Raises
         ------
@@ -87,8 +96,9 @@ class ModelOutput:
                 f"{self.path}: the output exists already, and does not say what it was made from; choose another name, "
                 "or replace it (--overwrite)"
             )
-        now = asdict(made_from)
-        changes = [change for part in ("data", "settings") for change in _changes(record[part], now[part])]
+        timed = record["settings"].get("max_time") is not None
+        now = asdict(made_from.within(max_time) if timed else made_from)
+        changes = list(_differences(record, now))
         result = record.get("result")
         if not changes and isinstance(result, dict):
             return {**result, "model": self.path, "up_to_date": True}
@@ -137,6 +147,13 @@ def model_output(path: str, *, overwrite: bool, dry_run: bool = False) -> Iterat
         yield ModelOutput(path, overwrite, _before(target, path))
 
 
+def record_of(model: Model) -> dict[str, Any] | None:
+    """Return what a model was made from, data and settings, and the command's result; None if it does not say so."""
+    record = model.fit.get(RECORD)
+    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("data", "settings"))
+    return record if is_whole else None
+
+
 def _before(target: Path, path: str) -> Model | None:
     """Return the model that is there, None if nothing is."""
     if not os.path.lexists(target):
@@ -148,6 +165,16 @@ def _before(target: Path, path: str) -> Model | None:
             f"{path}: the output exists already and is no model that could be replaced; choose another name or remove "
             f"it ({error})"
         ) from None
+
+
+def _differences(record: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words what a model was made from that this run would not make it from."""
+    yield from _changes(record["data"], now["data"])
+    then, settings = record["settings"], now["settings"]
+    commands = then.get("command"), settings.get("command")
+    if commands[0] != commands[1]:  # which have other settings
+        then, settings = {"command": commands[0]}, {"command": commands[1]}
+    yield from _changes(then, settings)
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

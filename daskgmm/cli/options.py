@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from daskgmm.cli.configuration import NamedOption, config_options, print_configuration
+from daskgmm.cli.configuration import WAYS, NamedOption, config_options, print_configuration
 from daskgmm.cli.logging_options import LogChoice, choose_log, log_options
 
 if TYPE_CHECKING:
     import dask.array as da
 
     from daskgmm.engine.cluster import ClusterSettings
+    from daskgmm.estimator import GaussianMixture
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -130,6 +131,18 @@ class StoredRows:
 
         return open_zarr(self.store, self.component, self.storage_options, missing_chunks=self.missing_chunks)
 
+    def open_for(self, mixture: GaussianMixture, model: str) -> da.Array:
+        """Return its rows for the mixture in a model file; raises InputDataError if they have other features."""
+        from daskgmm.errors import InputDataError
+
+        rows = self.open()
+        if rows.shape[1] != mixture.n_features_in_:
+            raise InputDataError(
+                f"{self.name}: expected rows of {mixture.n_features_in_} features, as {model} has; got "
+                f"{rows.shape[1]} features"
+            )
+        return rows
+
 
 rows_options = gathered(all_of(click.argument("store"), store_options, storage_option), StoredRows, "rows")
 """The argument STORE and what belongs to it, received as one record, `rows`."""
@@ -205,15 +218,15 @@ class ClusterChoice:
             scheduler_file=self.scheduler_file,
             n_workers=self.n_workers,
             threads_per_worker=self.threads_per_worker,
-            memory_limit=None if self.memory_limit is None else parse_size(self.memory_limit),
-            timeout=parse_duration(self.timeout),
+            memory_limit=None if self.memory_limit is None else parse_size(self.memory_limit, "--memory-limit"),
+            timeout=parse_duration(self.timeout, "--timeout"),
             require_tls=self.require_tls,
             wait_workers=self.wait_workers,
         )
 
 
-WAYS = ("scheduler", "scheduler_file", "n_workers")
-"""To find a cluster."""
+OF_WORKERS = ("threads_per_worker", "memory_limit")
+"""Options that say something of the workers of `--n-workers` alone."""
 STRENGTH = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
 
 
@@ -231,6 +244,7 @@ def cluster_options(command: Callable[..., None]) -> Callable[..., None]:
         if options.pop("print_config"):
             print_configuration()
             return
+        _check_workers(options)
         choice = ClusterChoice(**{name: options.pop(name) for name in names})
         command(cluster=choice, **options)
 
@@ -240,17 +254,31 @@ def cluster_options(command: Callable[..., None]) -> Callable[..., None]:
 def _keep_strongest(options: dict[str, Any]) -> None:
     """Forget ways to find a cluster that come from a weaker place than another one: a flag beats the environment."""
     context = click.get_current_context()
-    sources = {name: context.get_parameter_source(name) for name in WAYS if options[name] is not None}
-    strongest = min((STRENGTH.index(source) for source in sources.values() if source in STRENGTH), default=None)
+    # Workers are waited for at the scheduler that the same place names.
+    names = [name for name in (*WAYS, "wait_workers") if options[name] is not None]
+    sources = {name: context.get_parameter_source(name) for name in names}
+    places = [STRENGTH.index(source) for name, source in sources.items() if name in WAYS and source in STRENGTH]
     for name, source in sources.items():
-        if strongest is not None and (source not in STRENGTH or STRENGTH.index(source) > strongest):
+        weaker = bool(places) and (source not in STRENGTH or STRENGTH.index(source) > min(places))
+        if weaker and (name in WAYS or options["n_workers"] is not None):
             options[name] = context.params[name] = None
+
+
+def _check_workers(options: dict[str, Any]) -> None:
+    """Raise UsageError where a command line tells of workers, and nothing starts any."""
+    context = click.get_current_context()
+    for name in OF_WORKERS:
+        if options["n_workers"] is None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option}: expected --n-workers too, for it says something of the workers of that")
 
 
 json_option = click.option("--json", "as_json", cls=NamedOption, is_flag=True, help="Print one JSON object.")
 
 summary_option = click.option(
-    "--summary", metavar="FILE", help="Write the result to this file too, as one JSON object, when all went well."
+    "--summary",
+    metavar="FILE",
+    help="Write the result to this file too, as one JSON object; without a result it stays as it was.",
 )
 
 overwrite_option = click.option(

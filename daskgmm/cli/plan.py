@@ -24,7 +24,7 @@ from daskgmm.cli.options import (
 if TYPE_CHECKING:
     from daskgmm.planning import FitPlan
 
-__all__ = ["plan", "plan_facts"]
+__all__ = ["plan", "plan_facts", "say_what_would_be_done"]
 
 
 @click.command(epilog="\b\nExample:\n  daskgmm plan profiles.zarr --components 8 --n-workers 4 --memory-limit 2GB")
@@ -81,3 +81,16 @@ def plan_facts(planned: FitPlan) -> dict[str, Any]:
         "memory_limit": None if memory is None else memory.limit,
         "expected_seconds": planned.expected_seconds,
     }
+
+
+def say_what_would_be_done(planned: FitPlan | None, output: str, *, as_json: bool) -> None:
+    """Print the plan of a run, or, for None, that there is nothing to do; raises MemoryLimitError if the run would."""
+    from daskgmm.cli.results import deliver
+
+    facts = {"model": output, "dry_run": True, "up_to_date": planned is None}
+    if planned is None:
+        deliver(facts, f"{output}: up to date, there is nothing to do", as_json=as_json, summary=None)
+        return
+    text = f"{planned}\n{output} would be written; nothing was"
+    deliver({**facts, **plan_facts(planned)}, text, as_json=as_json, summary=None)
+    planned.check()

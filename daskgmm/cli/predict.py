@@ -65,12 +65,12 @@ def predict(
         from daskgmm.storage.redaction import public_address
         from daskgmm.writing import check_result, write_results
 
-        check_summary(summary, output)
+        check_summary(summary, output, model)
         check_output(output, overwrite=overwrite)
         mixture = load(model)
         check_result(what, dtype, len(mixture.weights_))
         with connected(cluster.settings()):
-            X = rows.open()
+            X = rows.open_for(mixture, model)
             # They are for one kind of place, and another one need not know of them.
             options = rows.storage_options if output.split("://")[0] == rows.store.split("://")[0] else None
             write_results(mixture, X, output, what=what, dtype=dtype, overwrite=overwrite, storage_options=options)

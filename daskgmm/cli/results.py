@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from daskgmm.cli.logging_options import end_bar
 from daskgmm.errors import ParameterError
 from daskgmm.storage.new_file import check_parent, whole_file
 
 __all__ = ["check_summary", "deliver", "json_text"]
 
 
-def check_summary(summary: str | None, *others: str) -> None:
+def check_summary(summary: str | None, *others: str | None) -> None:
     """Make sure, before any work, that a summary can be written, and in place of none of the command's other files.
 
     Raises ParameterError, StoreNotFoundError or StorageError.
@@ -24,7 +25,7 @@ def check_summary(summary: str | None, *others: str) -> None:
     if summary is None:
         return
     target = Path(summary).absolute()
-    if target.is_dir() or target in {Path(other).absolute() for other in others}:
+    if target.is_dir() or target in {Path(other).absolute() for other in others if other is not None}:
         raise ParameterError(f"--summary {summary}: expected the name of a file of its own")
     check_parent(target)
 
@@ -35,6 +36,7 @@ def deliver(result: Mapping[str, Any], text: str, *, as_json: bool, summary: str
     if summary is not None:
         with whole_file(summary) as file:
             file.write(f"{line}\n".encode())
+    end_bar()
     click.echo(line if as_json else text)
 
 

@@ -42,11 +42,11 @@ def score(
         from daskgmm.engine.cluster import connected
         from daskgmm.estimator import load
 
-        check_summary(summary, model)
+        check_summary(summary, model, drift.against)
         mixture = load(model)
         reference = drift.mixture(model, mixture)
         with connected(cluster.settings()):
-            X = rows.open()
+            X = rows.open_for(mixture, model)
             found = None if reference is None else measure_drift(reference, X)
             # A pass that compares rows with the fit of the mixture scored tells their likelihood too.
             mean = found.mean_log_likelihood if found is not None and reference is mixture else mixture.score(X)

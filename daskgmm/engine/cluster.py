@@ -162,19 +162,19 @@ def _peak_memory() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes that a text such as 512MiB means; raises ParameterError when it means none."""
+def parse_size(text: str, name: str = "size") -> int:
+    """Return the bytes that a text such as 512MiB means; raises ParameterError, with its name, when it means none."""
     size = _parsed(parse_bytes, text)
     if size < 1:
-        raise ParameterError(f"expected a size such as 512MiB or 4GB; got {text!r}")
+        raise ParameterError(f"{name}: expected a size such as 512MiB or 4GB; got {text!r}")
     return int(size)
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds that a text such as 5m means; raises ParameterError when it means none."""
+def parse_duration(text: str, name: str = "duration") -> float:
+    """Return the seconds that a text such as 5m means; raises ParameterError, with its name, when it means none."""
     seconds = _parsed(parse_timedelta, text)
     if not 0 < seconds < math.inf:
-        raise ParameterError(f"expected a duration such as 30s or 5m; got {text!r}")
+        raise ParameterError(f"{name}: expected a duration such as 30s or 5m; got {text!r}")
     return seconds
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from daskgmm.errors import CheckpointError
 from daskgmm.fitting.checkpoint_checks import check_random_state, check_same, check_shapes
 from daskgmm.fitting.in_memory import Rows
-from daskgmm.fitting.result import Progress, Run
+from daskgmm.fitting.result import Progress, Run, Start
 from daskgmm.fitting.starts import Beginning
 from daskgmm.history import HistoryEntry, Journal, Pages
 from daskgmm.mixture.acceleration import Standing
@@ -92,6 +92,8 @@ class Keeper:
     random_state : numpy.random.RandomState
         As it is before anything was drawn from it.
     journal : Journal
+    previous : Start or None
+        The earlier fit to go on from, if there is one.
 
     Raises
     ------
@@ -106,11 +108,13 @@ class Keeper:
         given: GivenStart,
         random_state: np.random.RandomState,
         journal: Journal,
+        *,
+        previous: Start | None = None,
     ) -> None:
         self._place = None if settings.checkpoint is None else checkpoint_place(settings.checkpoint)
         self._every = settings.checkpoint_every
         self._journal = journal
-        self._settings = {**_settings(settings, given), "random_state": _seed(random_state)}
+        self._settings = {**_settings(settings, given, previous), "random_state": _seed(random_state)}
         self._data = _data(blocks)
         self._fit_settings, self._n_features = settings, blocks.n_features
         self._random_state: tuple[Any, ...] = ()
@@ -200,7 +204,7 @@ class Keeper:
         write_checkpoint(self._place, checkpoint, CLASSES)
 
 
-def _settings(settings: FitSettings, given: GivenStart) -> dict[str, Any]:
+def _settings(settings: FitSettings, given: GivenStart, previous: Start | None) -> dict[str, Any]:
     """Return what the user asked for, as far as it decides the outcome."""
     kept = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
     for name in ("weights", "means", "precisions"):
@@ -208,7 +212,13 @@ def _settings(settings: FitSettings, given: GivenStart) -> dict[str, Any]:
         # By its digits: whether they are numbers is seen when a start is made of them.
         digits = repr(np.asarray(array).tolist()).encode()
         kept[f"{name}_init"] = None if array is None else hashlib.sha256(digits).hexdigest()
+    kept["warm_start"] = None if previous is None else _digest_of_mixture(previous.parameters)
     return kept
+
+
+def _digest_of_mixture(mixture: MixtureParameters) -> str:
+    arrays = (mixture.weights, mixture.means, mixture.covariances)
+    return _digest(np.concatenate([array.ravel() for array in arrays]))[:16]
 
 
 def _seed(random_state: np.random.RandomState) -> str | None:

@@ -64,7 +64,7 @@ def fit_mixture(
     check_memory(fit_memory(blocks, settings, has_start=previous is not None or given.is_complete))
     warn_of_mixed_workers(local=blocks.in_memory)
     journal = Journal(row_bytes=blocks.rows.dtype.itemsize * blocks.n_features, n_samples=blocks.n_samples or 0)
-    keeper = Keeper(blocks, settings, given, random_state, journal)
+    keeper = Keeper(blocks, settings, given, random_state, journal, previous=previous)
     entropy = sample_entropy(random_state)
     with one_thread_per_task(), KeptParts(parts_of(blocks), settings.cache, n_bytes=blocks.n_bytes) as data:
         found = keeper.found(random_state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from daskgmm.engine.cache import KeptParts
@@ -15,6 +15,7 @@ from daskgmm.fitting.memory import check_memory, fit_memory
 from daskgmm.fitting.passes import parts_of, shared_passes
 from daskgmm.fitting.result import FitResult, Run
 from daskgmm.fitting.starts import look_at, sample_of
+from daskgmm.fitting.time_limit import TimeIsUp, ambient_limit
 from daskgmm.history import HistoryEntry, Journal
 from daskgmm.mixture.distribution import DISTRIBUTION_ROWS
 from daskgmm.mixture.incremental import incremental_maximization, step_gain
@@ -32,7 +33,7 @@ OnePass = Callable[[MixtureParameters], SufficientStatistics]
 def update_mixture(
     blocks: RowBlocks, settings: FitSettings, *, previous: MixtureParameters, weight: float
 ) -> FitResult:
-    """Take new rows into a mixture by incremental EM.
+    """Take new rows into a mixture by incremental EM; within `time_limit`, as far as passes that began in time get.
 
     Parameters
     ----------
@@ -67,19 +68,28 @@ def update_mixture(
             f"{settings.n_components}. Fit a new GaussianMixture instead"
         )
     bounds: list[float] = []
+    limit = ambient_limit()
+
+    def pass_in_time(parameters: MixtureParameters) -> SufficientStatistics:
+        if bounds:  # before the first one the new rows are not in
+            limit.check()
+        return one_pass(parameters)
+
     with _passes(blocks, settings) as (one_pass, data, journal):
         look = look_at(blocks, data, size=DISTRIBUTION_ROWS, entropy=0, most_components=1, journal=journal)
-        for state in incremental_maximization(
+        states = incremental_maximization(
             previous,
-            one_pass,
+            pass_in_time,
             weight=weight,
             reg_covar=settings.reg_covar,
             tol=settings.tol,
             max_iter=max(1, settings.max_iter),
-        ):
-            change = state.lower_bound - bounds[-1] if bounds else None
-            bounds.append(state.lower_bound)
-            journal.add("update", lower_bound=state.lower_bound, change=change, reseeded=state.reseeded)
+        )
+        with suppress(TimeIsUp):
+            for state in states:
+                change = state.lower_bound - bounds[-1] if bounds else None
+                bounds.append(state.lower_bound)
+                journal.add("update", lower_bound=state.lower_bound, change=change, reseeded=state.reseeded)
     sample = sample_of(look, local=True).rows
     return FitResult(
         run=Run(state.parameters, state.converged, tuple(bounds), state.lower_bound),

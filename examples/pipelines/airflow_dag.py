@@ -27,8 +27,8 @@ CURRENT = MODELS / "current.gmm"
 NIGHT = "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"
 # Where the commands run. On a cluster: ["--scheduler", "tls://scheduler:8786", "--require-tls"].
 WHERE = ["--n-workers", "2"]
-# Cluster or storage failed; interrupted, and the checkpoint is valid.
-WORTH_A_RETRY = {5, 75}
+# Cluster or storage failed; interrupted, and the checkpoint is valid; interrupted where there is none.
+WORTH_A_RETRY = {5, 75, 143}
 IN_USE = 6
 
 

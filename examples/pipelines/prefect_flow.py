@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Where the commands run. On a cluster: ["--scheduler", "tls://scheduler:8786", "--require-tls"].
 WHERE = ["--n-workers", "2"]
-# Cluster or storage failed; interrupted, and the checkpoint is valid.
-WORTH_A_RETRY = {5, 75}
+# Cluster or storage failed; interrupted, and the checkpoint is valid; interrupted where there is none.
+WORTH_A_RETRY = {5, 75, 143}
 
 
 class CommandFailedError(RuntimeError):

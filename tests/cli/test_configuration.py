@@ -110,6 +110,8 @@ def test_credentials_are_not_shown(printed, config):
         ("- tol", "job.yaml", "expected options with their values; got a list"),
         ("{max-iter: 1, max_iter: 2}", "job.yaml", "two spellings"),
         ("fit: {tol: 1", "job.yaml", "expected valid YAML"),
+        ("tol: 1\nfit: {}\ntol: 2", "job.yaml", "expected valid YAML; 'tol' stands there twice"),
+        ("fit: {tol: 1, tol: 1}", "job.yaml", "expected valid YAML; 'tol' stands there twice"),
         ("tol = ", "job.toml", "expected valid TOML"),
         ("tol: 1", "job.conf", "ends in .yaml, .yml or .toml"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import dask
 import pytest
 
@@ -27,10 +29,12 @@ def test_words_become_values():
     [
         (["--n-workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "one way to find a cluster"),
         (["--n-workers", "2", "--memory-limit", "much"], "a size such as"),
-        (["--timeout", "soon"], "a duration such as"),
+        (["--timeout", "soon"], "--timeout: expected a duration such as"),
+        (["--memory-limit", "2GB"], "--memory-limit: expected --n-workers"),
+        (["--threads-per-worker", "2", "--scheduler", "tcp://127.0.0.1:1"], "--threads-per-worker: expected --n-"),
         (["--n-workers", "0"], "0"),
     ],
-    ids=["two clusters", "size", "duration", "no workers"],
+    ids=["two clusters", "size", "duration", "memory of nobody", "threads of others", "no workers"],
 )
 def test_cluster_options_without_sense_are_wrong_usage(options, message, invoke, model, store):
     result = invoke("score", model, store, *options)
@@ -66,3 +70,12 @@ def test_too_few_workers_are_waited_for_and_told(invoke, cluster, model, store):
     result = invoke(*words, "--wait-workers", "3")
     assert result.exit_code == 5
     assert "to have 3 workers within 1 s; it has 2" in result.stderr
+
+
+def test_workers_are_waited_for_where_the_scheduler_is_from(invoke, model, store, tmp_path):
+    (tmp_path / "job.yaml").write_text("scheduler: tcp://127.0.0.1:1\nwait-workers: 3\n")
+    words = ("score", model, store, "--config", tmp_path / "job.yaml", "--print-config", "--json")
+    assert json.loads(invoke(*words).stdout)["wait-workers"]["value"] == 3
+    # A flag that starts workers goes before the file's scheduler, and those are there when they have started.
+    embedded = json.loads(invoke(*words, "--n-workers", "2").stdout)
+    assert [embedded[name]["value"] for name in ("scheduler", "wait-workers", "n-workers")] == [None, None, 2]

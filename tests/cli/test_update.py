@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_rows_that_cannot_be_used_write_nothing(invoke, model, store_with_nan, t
     zarr.create_array(tmp_path / "wide.zarr", data=np.ones((10, 3)), chunks=(5, 3))
     result = invoke("update", model, tmp_path / "wide.zarr", "-o", model, "--overwrite")
     assert result.exit_code == 4
-    assert "X has 3 features" in result.stderr
+    assert f"wide.zarr: expected rows of 2 features, as {model} has; got 3 features" in result.stderr
     zarr.create_array(tmp_path / "empty.zarr", shape=(0, 2), dtype="f8", chunks=(5, 2))
     result = invoke("update", model, tmp_path / "empty.zarr", "-o", model, "--overwrite")
     assert result.exit_code == 4
@@ -105,3 +106,34 @@ def test_a_summary_is_the_result(invoke, model, night, tmp_path):
     result = invoke("update", model, night, "-o", tmp_path / "next.gmm", "--json", "--summary", tmp_path / "s.json")
     assert result.exit_code == 0
     assert json.loads((tmp_path / "s.json").read_text()) == json.loads(result.stdout)
+
+
+def test_an_update_that_runs_out_of_time_keeps_the_best_so_far(invoke, model, night, tmp_path, caplog):
+    words = ("update", model, night, "-o", tmp_path / "next.gmm", "--tol", "0", "--max-iter", "4", "--json")
+    # A warning, an error here, would say that --max-iter should be raised.
+    result = json.loads(invoke(*words, "--max-time", "1ms").stdout)
+    assert "stopped after --max-time 1ms: the best mixture so far is kept" in caplog.text
+    assert (result["out_of_time"], result["converged"], result["n_passes"]) == (True, False, 2)
+    assert result["n_new_samples"] == 1000
+    assert json.loads(invoke(*words, "--max-time", "1ms").stdout)["up_to_date"]
+    # More time gives another mixture.
+    assert "max_time was 1ms" in invoke(*words, "--max-time", "2h").stderr
+    with warnings.catch_warnings(action="ignore"):
+        longer = json.loads(invoke(*words, "--max-time", "2h", "--overwrite").stdout)
+    assert (longer["out_of_time"], longer["n_passes"]) == (False, 5)
+    # Where it was enough, it does not count.
+    assert json.loads(invoke(*words, "--max-time", "1h").stdout)["up_to_date"]
+
+
+@pytest.mark.filterwarnings("ignore:EM did not converge")
+def test_a_dry_run_prints_the_plan_and_writes_nothing(invoke, model, night, tmp_path):
+    words = ("update", model, night, "-o", tmp_path / "next.gmm", "--max-iter", "1")
+    before = {one.name for one in tmp_path.iterdir()}
+    planned = json.loads(invoke(*words, "--dry-run", "--json", "--summary", tmp_path / "s.json").stdout)
+    assert (planned["n_samples"], planned["n_features"], planned["up_to_date"]) == (1000, 2, False)
+    assert (planned["expected_passes"], planned["most_passes"], planned["sample_rows"]) == (2, 2, 0)
+    assert invoke(*words, "--dry-run", "--decay", "3").exit_code == 2
+    assert invoke(*words, "--dry-run", "--max-time", "soon").exit_code == 2
+    assert {one.name for one in tmp_path.iterdir()} == before
+    assert invoke(*words).exit_code == 0
+    assert "up to date, there is nothing to do" in invoke(*words, "--dry-run").stdout

@@ -242,3 +242,20 @@ def test_weights_and_numpy_rows_go_on_as_well(tmp_path, stop_at):
         weighted(tmp_path / "state")
     stop_at(0)
     assert fit_bits(weighted(tmp_path / "state")) == fit_bits(expected)
+
+
+def test_a_checkpoint_of_another_start_is_refused(tmp_path, stop_at):
+    def warm(seed):
+        settings = {"acceleration": None, "init_params": "random_from_data", "tol": 0.0, "warm_start": True}
+        mixture = GaussianMixture(4, random_state=seed, max_iter=1, **settings).fit(ROWS[:1000])
+        return mixture.set_params(random_state=0, max_iter=5, checkpoint=tmp_path / "state")
+
+    stop_at(2)
+    with pytest.raises(Stopped):
+        warm(1).fit(ROWS)
+    stop_at(0)
+    with pytest.raises(CheckpointError, match=r"same settings; warm_start was '[0-9a-f]{16}' and is '[0-9a-f]{16}'"):
+        warm(2).fit(ROWS)
+    with pytest.raises(CheckpointError, match=r"warm_start was '[0-9a-f]{16}' and is None"):
+        warm(1).set_params(warm_start=False).fit(ROWS)
+    assert warm(1).fit(ROWS).n_iter_ == 5

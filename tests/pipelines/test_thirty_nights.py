@@ -119,6 +119,10 @@ def test_thirty_nights_end_with_the_right_model_and_no_litter(pipeline, rows):
         assert result["n_samples"] == night * N_ROWS
         assert result["up_to_date"] == (night == TWICE)
         assert pipeline.litter == set()
+    # A night of long ago that is run again is in the model.
+    before = pipeline.model
+    assert pipeline.run(2, KILLED) == 0
+    assert pipeline.model == before
     mixture = load(pipeline.folder / "model.gmm")
     assert mixture.n_samples_seen_ == len(rows)
     at_once = GaussianMixture(mixture.n_components, random_state=0).fit(rows)
