@@ -22,6 +22,7 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 ============== =====================================================================================================
 `cli`          Commands, and the only place that prints and ends the process.
 `planning`     What a fit will read, hold and take, said before anything runs.
+`view`         What a reader sees of a fitted mixture: `view.plots` has the pictures, and there is the report.
 `selection`    Many numbers of components and covariance types fitted in the same passes, and the best of them.
 `estimator`    `GaussianMixture`, scikit-learn's face of all this. No arithmetic.
 `streaming`    `partial_fit`: data that are read once, and what an estimator keeps of them between calls.
@@ -31,6 +32,7 @@ Each room imports only from rooms further down; `tests/test_layering.py` holds t
 `writing`      Per-row results into a Zarr array, whole or not at all.
 `inputs`       What a user hands over, as row blocks, checked against the fit.
 `fitted`       Fitted attributes: from a fit, to and from model files and scikit-learn's estimator.
+`notebook`     What notebooks show of fitted mixtures, searches and plans.
 `fitting`      Puts start, sweep and EM together: data and settings in, the result of a fit out.
 `settings`     What a fit is asked to do, checked before anything is read.
 `start`        Where EM begins: given parameters, k-means, k-means++, random rows, found on a sample of the rows.

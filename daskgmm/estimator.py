@@ -29,6 +29,7 @@ from daskgmm.kernels.per_row import labels, log_density, responsibilities
 from daskgmm.mixture.criteria import akaike_information_criterion, bayesian_information_criterion
 from daskgmm.mixture.drawing import draw
 from daskgmm.mixture.score import LogLikelihood
+from daskgmm.notebook import NotebookSummary
 from daskgmm.progress import shown
 from daskgmm.settings import settings_of
 from daskgmm.start import GivenStart
@@ -39,7 +40,7 @@ from daskgmm.updating import update_fitted
 __all__ = ["GaussianMixture", "load"]
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(NotebookSummary, DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by expectation-maximisation to data that need not fit in memory.
 
     Data are a Dask array (n_samples, n_features), a Zarr array or the path of one, or a NumPy array. What is computed

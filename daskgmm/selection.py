@@ -26,6 +26,7 @@ from daskgmm.mixture.criteria import (
     integrated_completed_likelihood,
 )
 from daskgmm.mixture.parameters import MixtureParameters
+from daskgmm.notebook import selection_html
 from daskgmm.settings import settings_of
 
 __all__ = ["CRITERIA", "SelectionResult", "select_components"]
@@ -64,10 +65,16 @@ class SelectionResult:
     n_passes: int
     """Full passes over the data that all candidates took together."""
 
+    def _repr_html_(self) -> str:
+        best = next((index for index, model in enumerate(self.models) if model is self.best), None)
+        return selection_html(self.table, COLUMNS, caption=self._title, best=best)
+
+    @property
+    def _title(self) -> str:
+        return f"SelectionResult: {self.criterion}, {self.n_passes} passes over the data for {len(self.table)} mixtures"
+
     def __repr__(self) -> str:
-        lines = [
-            f"SelectionResult: {self.criterion}, {self.n_passes} passes over the data for {len(self.table)} mixtures"
-        ]
+        lines = [self._title]
         texts = [[_text(row[name]) for name in COLUMNS] for row in self.table]
         widths = [max(map(len, column)) for column in zip(COLUMNS, *texts, strict=True)]
         lines.append("  " + "  ".join(name.rjust(width) for name, width in zip(COLUMNS, widths, strict=True)))

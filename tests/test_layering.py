@@ -25,7 +25,7 @@ FLOORS = (
     {"view", "selection"},
     {"estimator"},
     {"drift", "statistics", "streaming", "updating"},
-    {"fitted", "inputs", "kept_distribution", "writing"},
+    {"fitted", "inputs", "kept_distribution", "notebook", "writing"},
     {"fitting"},
     {"settings"},
     {"start"},
@@ -47,7 +47,7 @@ NEVER_IN = {
     "logging": ("mixture/",),
 }
 # Not among the core dependencies: imported inside the function that uses it, or for type checkers alone.
-OPTIONAL = {"numba", "matplotlib", "rich", "s3fs", "gcsfs", "zarrs", "PIL", "tqdm", "pandas", "yaml"}
+OPTIONAL = {"numba", "matplotlib", "jinja2", "rich", "s3fs", "gcsfs", "zarrs", "PIL", "tqdm", "pandas", "yaml"}
 VAGUE_NAMES = {"core", "util", "utils", "helper", "helpers", "base", "common", "misc"}
 MAX_LINES = 300
 

@@ -13,6 +13,7 @@ from daskgmm.cli.fit import fit
 from daskgmm.cli.inspect import inspect
 from daskgmm.cli.plan import plan
 from daskgmm.cli.predict import predict
+from daskgmm.cli.report import report
 from daskgmm.cli.score import score
 from daskgmm.cli.select import select
 from daskgmm.cli.update import update
@@ -30,7 +31,8 @@ Exit codes:
    4 bad input or model, or an output of other data or settings
    5 cluster or storage failed; worth a retry
    6 another run is writing the output
-  75 stopped or interrupted; a checkpoint keeps what was done: start again"""
+  75 stopped or interrupted; a checkpoint keeps what was done: start again
+ 143 interrupted without a checkpoint, 130 by Ctrl-C: start again"""
 
 
 # The name is what `dask` registers it under; the installed script is called daskgmm.
@@ -56,5 +58,5 @@ def main() -> None:
     """
 
 
-for command in (plan, fit, update, select, predict, score, inspect, export, demo):
+for command in (plan, fit, update, select, predict, score, inspect, export, report, demo):
     main.add_command(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +40,10 @@ def export(model: str, output: str, file_format: str | None, overwrite: bool, as
     with command_session():
         from daskgmm.cli.results import deliver
         from daskgmm.estimator import load
-        from daskgmm.storage.new_file import whole_file
+        from daskgmm.storage.new_file import check_place, whole_file
 
         chosen = _chosen_format(output, file_format)
-        _check_place(output, overwrite=overwrite)
+        check_place(output, overwrite=overwrite)
         mixture = load(model)
         with whole_file(output) as file:
             _write_json(mixture, file) if chosen == "json" else _write_npz(mixture, file)
@@ -62,19 +61,6 @@ def _chosen_format(output: str, file_format: str | None) -> str:
     if file_format is not None and ending in FORMATS and ending != file_format:
         raise ParameterError(f"{output}: expected --format {ending}, or another name; got --format {file_format}")
     return file_format or ending
-
-
-def _check_place(output: str, *, overwrite: bool) -> None:
-    """Raise OutputExistsError, StoreNotFoundError or StorageError unless the file can be put there."""
-    from daskgmm.errors import OutputExistsError
-    from daskgmm.storage.new_file import check_new_file, check_parent
-
-    if not overwrite:
-        check_new_file(output)
-        return
-    if os.path.lexists(output) and not os.path.isfile(output):
-        raise OutputExistsError(f"{output}: expected a file to replace; what is there is none")
-    check_parent(Path(output).absolute())
 
 
 def _write_json(mixture: GaussianMixture, file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from daskgmm.errors import OutputExistsError, StorageError, StoreNotFoundError
 
-__all__ = ["check_new_file", "check_parent", "remove_left_over", "sync_directory", "whole_file"]
+__all__ = ["check_new_file", "check_parent", "check_place", "remove_left_over", "sync_directory", "whole_file"]
 
 # Temporary files that nobody has written to for so many seconds belong to a process that was killed.
 ABANDONED = 3600.0
@@ -43,6 +43,24 @@ def check_parent(target: Path) -> None:
         raise StoreNotFoundError(f"{target}: expected an existing directory {target.parent}; create it first")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise StorageError(f"{target}: expected a directory that can be written to; {target.parent} cannot")
+
+
+def check_place(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Make sure, before any work, that a file can be created, or replace a file that is there if it may.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there that may not be replaced.
+    StoreNotFoundError, StorageError
+        If the directory is not there, or does not accept files.
+    """
+    if not overwrite:
+        check_new_file(path)
+        return
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OutputExistsError(f"{path}: expected a file to replace; what is there is none")
+    check_parent(Path(path).absolute())
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What a reader sees of a fitted mixture: plots and the report."""
