@@ -33,6 +33,7 @@ from daskgmm.storage.checkpoint_places import (
     write_checkpoint,
     write_sample,
 )
+from daskgmm.storage.contents import chunks_digest
 from daskgmm.storage.dataset import RowBlocks
 
 __all__ = ["Checkpoint", "Keeper"]
@@ -115,7 +116,7 @@ class Keeper:
         self._every = settings.checkpoint_every
         self._journal = journal
         self._settings = {**_settings(settings, given, previous), "random_state": _seed(random_state)}
-        self._data = _data(blocks)
+        self._data = {} if self._place is None else _data(blocks)
         self._fit_settings, self._n_features = settings, blocks.n_features
         self._random_state: tuple[Any, ...] = ()
         self._sample: str | None = None
@@ -240,6 +241,8 @@ def _data(blocks: RowBlocks) -> dict[str, Any]:
         "block_rows": _digest(lengths) if stored is None else stored.step,
         "weighted": blocks.weights is not None,
         "metadata": None if stored is None else stored.rows.fingerprint.digest,
+        # Rows may be written anew, tomorrow's in place of today's, in an array that is described as before.
+        "chunks_written": None if stored is None else chunks_digest(stored.rows.array, stored.rows.fingerprint.source),
     }
 
 

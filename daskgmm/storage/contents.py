@@ -15,7 +15,7 @@ from daskgmm.storage.fingerprint import METADATA, Fingerprint
 from daskgmm.storage.redaction import asking, public_address
 from daskgmm.storage.zarr_open import ZarrSource, local_path, open_array
 
-__all__ = ["contents_of"]
+__all__ = ["chunks_digest", "contents_of"]
 
 # What filesystems of fsspec call the marks that an object has another one of when it is written anew.
 MARKS = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -36,14 +36,22 @@ def contents_of(
         None where the store does not list them.
     """
     array, source = open_array(store, component, storage_options)
-    with asking(array.store, source):
-        listed = _chunks(array)
     return {
         "store": _address(store, component),
         "shape": list(array.shape),
         "metadata": Fingerprint.of(array, source).digest,
-        "chunks": None if listed is None else _digest(listed),
+        "chunks": chunks_digest(array, source),
     }
+
+
+def chunks_digest(array: zarr.Array[Any], source: str) -> str | None:
+    """Return a digest of the names, sizes and times of an array's chunks; None where the store does not list them.
+
+    Raises StorageError, with the name of the source, if the store cannot be asked.
+    """
+    with asking(array.store, source):
+        listed = _chunks(array)
+    return None if listed is None else hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
 
 
 def _address(store: ZarrSource, component: str | None) -> str:
@@ -76,7 +84,3 @@ def _files(folder: str | os.PathLike[str], name: str) -> Iterator[tuple[str, os.
                 yield from _files(entry.path, f"{name}{entry.name}/")
             elif not entry.name.startswith(".") and entry.name not in METADATA:
                 yield f"{name}{entry.name}", entry.stat()
-
-
-def _digest(lines: list[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

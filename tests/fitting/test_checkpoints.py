@@ -205,6 +205,16 @@ def test_a_store_that_was_written_anew_in_another_layout_is_refused(store, tmp_p
         fit(store, tmp_path / "state", **KINDS["plain"])
 
 
+def test_rows_that_were_written_anew_in_their_place_are_refused(store, tmp_path, stop_at):
+    stop_at(3)
+    with pytest.raises(Stopped):
+        fit(store, tmp_path / "state", **KINDS["accelerated"])
+    stop_at(0)
+    zarr.open_array(store, mode="r+")[:1000] = ROWS[:1000] + 0.1
+    with pytest.raises(CheckpointError, match=r"of the same data; chunks_written was '.*Undo the change"):
+        fit(store, tmp_path / "state", **KINDS["accelerated"])
+
+
 def test_another_kind_of_file_is_left_alone(store, tmp_path):
     (tmp_path / "state").write_text("something of the user's")
     with pytest.raises(CheckpointError, match="another kind of file"):
