@@ -5,10 +5,19 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import daskgmm
+
+PACKAGE = Path(daskgmm.__file__).parent
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text()
+]
 
 
 def test_every_public_name_resolves():
@@ -32,8 +41,13 @@ def test_what_a_worker_imports_stays_light(module):
     assert run.stdout.strip() == ""
 
 
-def test_the_tour_runs_as_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_docstrings_run_as_written(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = doctest.testmod(daskgmm)
-    assert result.attempted > 10
+    result = doctest.testmod(import_module(name))
+    assert result.attempted > 5
     assert result.failed == 0
+
+
+def test_the_tour_has_examples():
+    assert "daskgmm" in WITH_EXAMPLES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import json
 import zipfile
@@ -14,7 +13,6 @@ import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-import daskgmm.statistics
 from daskgmm import GaussianMixture, SufficientStatistics
 from daskgmm.errors import InputDataError, ModelFormatError, ParameterError, StoreNotFoundError
 from tests.drawn import draw
@@ -227,10 +225,3 @@ def test_damaged_and_other_files_are_refused(tmp_path):
         SufficientStatistics.load(path)
     with pytest.raises(StoreNotFoundError, match="no such statistics file"):
         SufficientStatistics.load(tmp_path / "absent.statistics")
-
-
-def test_the_example_runs_as_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = doctest.testmod(daskgmm.statistics)
-    assert result.attempted > 5
-    assert result.failed == 0
