@@ -71,21 +71,23 @@ def digest(model: Path) -> str:
 def kill(n_kills: int, seed: int, folder: Path, settings: list[str]) -> dict[str, object]:
     """Kill fits of the rows in a folder until so many were killed, each going on from what the one before it left.
 
-    They are killed at moments spread evenly over the time that an undisturbed one takes, and half of that again. Where
-    that is too short to keep anything, because the machine has become busy, it grows.
+    They are killed at moments spread evenly over the time that an undisturbed one takes. Where that is too short to
+    keep anything, because the machine has become busy, it grows.
     """
     choose_kernel("auto")(np.zeros((1, 2)), None, _some_mixture())  # compiled code is loaded once
     generator, log, digests = random.Random(seed), folder / f"log-{seed}", []
     command = ["fit", str(folder / "rows.zarr"), *settings, "--output"]
-    undisturbed = folder / f"undisturbed-{seed}.gmm"
-    began = time.monotonic()
+    undisturbed, rehearsed = folder / f"undisturbed-{seed}.gmm", folder / f"rehearsed-{seed}.gmm"
+    # What has to be compiled is compiled now, and not in the time of the next one.
     code = fit([*command, str(undisturbed)], log)
+    began = time.monotonic()
+    code = code or fit([*command, str(rehearsed), "--checkpoint", str(folder / f"rehearsed-{seed}.state")], log)
     longest, killed, kept = time.monotonic() - began, 0, 0
     while code == 0 and killed < n_kills:
         output, state = (folder / f"{seed}-{len(digests)}{ending}" for ending in (".gmm", ".state"))
         code = None
         while code is None:
-            seconds = generator.uniform(0, 1.5 * longest) if killed < n_kills else DEADLINE
+            seconds = generator.uniform(0, longest) if killed < n_kills else DEADLINE
             code = fit([*command, str(output), "--checkpoint", str(state)], log, seconds=seconds)
             killed += code is None
             kept += code is None and state.exists()
