@@ -22,6 +22,9 @@ __all__ = ["ClusterSettings", "connected", "parse_duration", "parse_size", "peak
 # Dask looks at every thread of a worker each 10 ms for its profile, and at every event loop each 20 ms. On an embedded
 # cluster of two workers these two take 5 of the 8 % of a core that it takes when idle, and tasks want all cores.
 LEAN = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
+# So long after it has lost a worker, Dask gives it up for good if it is not there: also one that came back, and was
+# killed once more just then. Its nanny starts it anew each time, if it is let.
+PATIENT = {"distributed.deploy.lost-worker-timeout": "365d"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def connected(settings: ClusterSettings) -> Iterator[Client | None]:
 def _embedded(settings: ClusterSettings) -> Iterator[LocalCluster]:
     """Start worker processes that only this machine can reach."""
     with (
-        dask.config.set(LEAN),
+        dask.config.set(LEAN | PATIENT),
         LocalCluster(
             n_workers=settings.n_workers,
             threads_per_worker=settings.threads_per_worker,

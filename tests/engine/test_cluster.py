@@ -9,6 +9,7 @@ import dask
 import dask.array as da
 import psutil
 import pytest
+from dask.utils import parse_timedelta
 from distributed import Client, default_client
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,7 @@ def test_an_embedded_cluster_is_ambient_and_gone_afterwards():
         assert (worker["nthreads"], worker["memory_limit"]) == (2, 2**29)
         assert da.ones(10, chunks=2).sum().compute() == 10
         assert list(client.run(dask.config.get, "distributed.worker.profile.enabled").values()) == [False]
+        assert parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")) > 86_400
         opened = {place for process in family(this) for place in listening(process)} - before
         address = client.scheduler.address
         assert len(opened) >= 3

@@ -17,6 +17,7 @@ import zarr
 from distributed import Client, LocalCluster
 
 from daskgmm import GaussianMixture
+from daskgmm.engine.cluster import PATIENT
 from tests.drawn import draw
 
 N_ROWS, BLOCK_ROWS = 16_000, 1_000
@@ -80,8 +81,11 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def small_cluster(n_workers: int = 2, **config: Any) -> Iterator[Client]:
-    """Worker processes with nannies, one thread each, and the ambient client; `a__b` configures `distributed.a.b`."""
-    names = {f"distributed.{name.replace('__', '.')}": value for name, value in config.items()}
+    """Worker processes with nannies, one thread each, and the ambient client; `a__b` configures `distributed.a.b`.
+
+    As in our own clusters, a worker that is killed twice in some seconds is not given up.
+    """
+    names = PATIENT | {f"distributed.{name.replace('__', '.')}": value for name, value in config.items()}
     with (
         dask.config.set(names),
         LocalCluster(
