@@ -36,6 +36,7 @@ STYLE = """<style>
 class NotebookSummary:
     """Shows a summary of the fitted mixture below scikit-learn's diagram of an estimator, once there is a mixture."""
 
+    # The methods of the next class are scikit-learn's, which has no types: mypy sees those of `object`.
     def _repr_html_inner(self) -> str:
         diagram: str = super()._repr_html_inner()  # type: ignore[misc]
         return diagram + _summary(self)
